@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host.h"
+
+#include <assert.h>
+
+#include "names.h"
+
+/* The kernel's own words. */
+static const char *const knob_names[] = {
+	[SHMEM_KNOB_ABSENT] = "absent", [SHMEM_KNOB_NEVER] = "never",
+	[SHMEM_KNOB_ADVISE] = "advise", [SHMEM_KNOB_WITHIN_SIZE] = "within_size",
+	[SHMEM_KNOB_ALWAYS] = "always", [SHMEM_KNOB_INHERIT] = "inherit",
+	[SHMEM_KNOB_DENY] = "deny",	[SHMEM_KNOB_FORCE] = "force",
+};
+
+static_assert(ARRAY_SIZE(knob_names) == SHMEM_KNOB_MAX, "every knob value has a name");
+
+const char *shmem_knob_name(enum shmem_knob knob)
+{
+	return name_of(knob_names, ARRAY_SIZE(knob_names), knob);
+}
+
+int shmem_knob_from_name(const char *name, enum shmem_knob *ret)
+{
+	int r = name_find(knob_names, ARRAY_SIZE(knob_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum shmem_knob)r;
+	return 0;
+}
+
+uint64_t host_free_block_bytes(const struct host *h)
+{
+	uint64_t bytes = 0;
+
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++)
+		bytes = sat_add_u64(bytes, h->nodes[i].free_block_bytes);
+	return bytes;
+}

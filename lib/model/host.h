@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Facts about the host that decisions need. Read by kernel/, never by core/. */
+
+#include "address.h"
+
+/* Learned by a forked helper at start, not read off version numbers (kernel/features.h). */
+enum feature {
+	FEATURE_COLLAPSE = 1 << 0, /* process_madvise(MADV_COLLAPSE) on another process works */
+	FEATURE_COLLAPSE_SHMEM = 1 << 1, /* ... on memfd too (knobs permitting) */
+	FEATURE_PAGEMAP_SCAN = 1 << 2,	 /* Linux 6.7 */
+	FEATURE_SCAN_GUARD = 1 << 3,	 /* PAGE_IS_GUARD known */
+	FEATURE_PFN = 1 << 4,		 /* PFNs in pagemap are readable */
+	FEATURE_KPAGEFLAGS = 1 << 5,	 /* /proc/kpageflags is readable */
+	FEATURE_ELIGIBILITY_PROBE =
+		1 << 6,		    /* a collapse of nothing tells whether a VMA is eligible */
+	FEATURE_UFFD_SAFE = 1 << 7, /* Linux 6.4: holes are not filled under userfaultfd */
+	FEATURE_OTHER_PROCESSES = 1 << 8, /* may look at processes of other users */
+};
+
+enum shmem_knob {
+	SHMEM_KNOB_ABSENT = 0, /* the kernel has no such file */
+	SHMEM_KNOB_NEVER,
+	SHMEM_KNOB_ADVISE,
+	SHMEM_KNOB_WITHIN_SIZE,
+	SHMEM_KNOB_ALWAYS,
+	SHMEM_KNOB_INHERIT, /* per-size file only */
+	SHMEM_KNOB_DENY,
+	SHMEM_KNOB_FORCE,
+	SHMEM_KNOB_MAX,
+};
+
+const char *shmem_knob_name(enum shmem_knob knob);
+int shmem_knob_from_name(const char *name, enum shmem_knob *ret);
+
+enum { HOST_NODES_MAX = 64 };
+
+struct host_node {
+	int16_t id;
+	uint64_t free_block_bytes; /* free memory in pieces of at least one block (buddyinfo) */
+	uint64_t free_bytes;
+};
+
+struct host {
+	uint32_t features;	      /* enum feature */
+	char kernel_release[65];      /* uname -r */
+	enum shmem_knob shmem_global; /* transparent_hugepage/shmem_enabled */
+	enum shmem_knob shmem_block;  /* transparent_hugepage/hugepages-<block>kB/shmem_enabled */
+	char thp_enabled[16];	      /* transparent_hugepage/enabled, the chosen word */
+	bool is_ksm_running;
+	bool is_uffd_seen; /* some process on the host holds a userfaultfd, or that could not be
+			      ruled out */
+	uint64_t mem_total_bytes, mem_available_bytes;
+	uint32_t cpus;
+	uint16_t n_nodes;
+	struct host_node nodes[HOST_NODES_MAX];
+};
+
+uint64_t host_free_block_bytes(const struct host *h); /* over all nodes */

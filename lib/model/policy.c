@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy.h"
+
+#include <assert.h>
+
+#include "bits.h"
+#include "names.h"
+
+static const char *const mode_names[] = {
+	[MODE_FULL] = "full",
+	[MODE_REPORT] = "report",
+	[MODE_OFF] = "off",
+};
+
+static_assert(ARRAY_SIZE(mode_names) == MODE_MAX, "every mode has a name");
+
+const char *mode_name(enum mode mode)
+{
+	return name_of(mode_names, ARRAY_SIZE(mode_names), mode);
+}
+
+int mode_from_name(const char *name, enum mode *ret)
+{
+	int r = name_find(mode_names, ARRAY_SIZE(mode_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum mode)r;
+	return 0;
+}

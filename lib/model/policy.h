@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What thpd may do with one VM. Defaults are POLICY_INIT; values come from thpd.conf and the first
+ * matching vm.d file. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mode {
+	MODE_FULL = 0, /* look, explain, act */
+	MODE_REPORT,   /* look and explain only */
+	MODE_OFF,      /* do not look */
+	MODE_MAX,
+};
+
+const char *mode_name(enum mode mode); /* "full", "report", "off" */
+int mode_from_name(const char *name, enum mode *ret);
+
+struct policy {
+	enum mode mode;
+	bool may_remap;
+	bool may_copy;
+	bool may_ksm;		   /* collapse KSM-merged memory */
+	bool may_private_file;	   /* collapse private file mappings */
+	uint16_t min_populated_bp; /* share of a block that must be present before it is copied */
+	uint64_t min_region_bytes; /* smaller mappings are not guest RAM */
+	uint64_t remap_call_bytes; /* bound of one remap call; block multiple, at most 1 GiB */
+	uint64_t copy_call_bytes;  /* bound of one copy call; block multiple, at most 64 MiB */
+	uint64_t hold_lost_ns; /* how long a block is left alone after the guest gave memory of it
+				  back */
+	bool is_paused;	       /* by thpctl pause, not by configuration */
+};
+
+#define POLICY_INIT                                                                                \
+	{                                                                                          \
+		.mode = MODE_FULL, .may_remap = true, .may_copy = true, .min_populated_bp = 10000, \
+		.min_region_bytes = UINT64_C(64) << 20, .remap_call_bytes = UINT64_C(256) << 20,   \
+		.copy_call_bytes = UINT64_C(32) << 20,                                             \
+		.hold_lost_ns = UINT64_C(3600) * 1000000000,                                       \
+	}

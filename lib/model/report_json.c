@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "report_json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Takes value over, on failure too; a NULL value is memory that was short. */
+static int add(struct json_object *object, const char *key, struct json_object *value)
+{
+	if (!value)
+		return -ENOMEM;
+	if (json_object_object_add(object, key, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_text(struct json_object *object, const char *key, const char *text)
+{
+	return add(object, key, json_object_new_string(text));
+}
+
+static int add_bytes(struct json_object *object, const char *key, uint64_t bytes)
+{
+	return add(object, key, json_object_new_uint64(bytes));
+}
+
+static int add_address(struct json_object *object, const char *key, hva_t address)
+{
+	char text[2 + 16 + 1];
+
+	(void)snprintf(text, sizeof(text), "0x%" PRIx64, address);
+	return add_text(object, key, text);
+}
+
+static int append(struct json_object *array, struct json_object *value)
+{
+	if (!value)
+		return -ENOMEM;
+	if (json_object_array_add(array, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Hands on the object if it was filled, else frees it. */
+static struct json_object *filled(struct json_object *object, int r)
+{
+	if (r == 0)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+static int add_reason(struct json_object *object, enum reason reason)
+{
+	int r = add_text(object, "sentence", reason_sentence(reason));
+
+	return r < 0 ? r : add_text(object, "cure", reason_cure(reason));
+}
+
+static int fill_run(struct json_object *object, const struct run *run)
+{
+	int r = add_address(object, "start", run->start);
+
+	if (r == 0)
+		r = add_bytes(object, "bytes", run->bytes);
+	if (r == 0)
+		r = add_text(object, "state", block_state_name(run->state));
+	if (r == 0)
+		r = add_text(object, "reason", reason_slug(run->reason));
+	if (r == 0)
+		r = add_reason(object, run->reason);
+	if (r == 0 && run->resident_bytes != UINT64_MAX)
+		r = add_bytes(object, "resident_bytes", run->resident_bytes);
+	return r;
+}
+
+struct json_object *run_to_json(const struct run *run)
+{
+	struct json_object *object = json_object_new_object();
+
+	return object ? filled(object, fill_run(object, run)) : NULL;
+}
+
+struct json_object *runs_to_json(const struct run *runs, size_t n)
+{
+	struct json_object *array = json_object_new_array();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = append(array, run_to_json(&runs[i]));
+	return filled(array, r);
+}
+
+static int fill_reasons(struct json_object *object, const struct totals *totals)
+{
+	int r = 0;
+
+	for (unsigned int i = REASON_NONE + 1; r == 0 && i < REASON_MAX; i++)
+		if (totals->by_reason[i] > 0)
+			r = add_bytes(object, reason_slug((enum reason)i), totals->by_reason[i]);
+	return r;
+}
+
+static int add_reasons(struct json_object *object, const struct totals *totals)
+{
+	struct json_object *reasons = json_object_new_object();
+
+	if (!reasons)
+		return -ENOMEM;
+	return add(object, "reasons", filled(reasons, fill_reasons(reasons, totals)));
+}
+
+int totals_add_to_json(struct json_object *object, const struct totals *totals)
+{
+	const struct {
+		const char *key;
+		uint64_t bytes;
+	} fields[] = {
+		{"ram_bytes", totals->ram_bytes},
+		{"resident_bytes", totals->resident_bytes},
+		{"huge_bytes", totals->huge_bytes},
+		{"remappable_bytes", totals->by_state[BLOCK_REMAPPABLE]},
+		{"copyable_bytes", totals->by_state[BLOCK_COPYABLE]},
+		{"held_back_bytes", totals->by_state[BLOCK_SPARSE]},
+		{"barred_bytes", totals->by_state[BLOCK_BARRED]},
+		{"unknown_bytes", totals->by_state[BLOCK_UNKNOWN] + totals->uncounted_bytes},
+		{"swapped_bytes", totals->by_state[BLOCK_SWAPPED]},
+		{"empty_bytes", totals->by_state[BLOCK_EMPTY]},
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fields); i++)
+		r = add_bytes(object, fields[i].key, fields[i].bytes);
+	return r < 0 ? r : add_reasons(object, totals);
+}
+
+struct json_object *totals_to_json(const struct totals *totals)
+{
+	struct json_object *object = json_object_new_object();
+
+	return object ? filled(object, totals_add_to_json(object, totals)) : NULL;
+}
+
+static int fill_action(struct json_object *object, const struct action *action)
+{
+	int r = add_bytes(object, "id", action->id);
+
+	if (r == 0)
+		r = add_text(object, "kind", action_kind_name(action->kind));
+	if (r == 0)
+		r = add_address(object, "start", action->target.start);
+	if (r == 0)
+		r = add_bytes(object, "bytes", action->target.bytes);
+	if (r == 0)
+		r = add_bytes(object, "gain_bytes", action->gain_bytes);
+	return r;
+}
+
+struct json_object *action_to_json(const struct action *action)
+{
+	struct json_object *object = json_object_new_object();
+
+	return object ? filled(object, fill_action(object, action)) : NULL;
+}
+
+struct json_object *actions_to_json(const struct action *actions, size_t n)
+{
+	struct json_object *array = json_object_new_array();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = append(array, action_to_json(&actions[i]));
+	return filled(array, r);
+}
+
+static struct json_object *reason_to_json(enum reason reason)
+{
+	struct json_object *object = json_object_new_object();
+	int r = object ? add_text(object, "slug", reason_slug(reason)) : -ENOMEM;
+
+	return filled(object, r < 0 ? r : add_reason(object, reason));
+}
+
+struct json_object *reasons_to_json(void)
+{
+	struct json_object *array = json_object_new_array();
+	int r = array ? 0 : -ENOMEM;
+
+	for (unsigned int i = REASON_NONE + 1; r == 0 && i < REASON_MAX; i++)
+		r = append(array, reason_to_json((enum reason)i));
+	return filled(array, r);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void snapshot_clear(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_regions; i++)
+		free(s->regions[i].path);
+	free(s->regions);
+	free(s->sights);
+	free(s->holds);
+	*s = (struct snapshot)SNAPSHOT_INIT;
+}
+
+const struct region *snapshot_find_region(const struct snapshot *s, hva_t address)
+{
+	size_t low = 0, high = s->n_regions;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->regions[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == s->n_regions || s->regions[low].start > address)
+		return NULL;
+	return &s->regions[low];
+}
+
+/* The laws: each function returns the law that is broken, or NULL. */
+
+/* Terminated within its array and printable (vm_sanitize): it is shown on terminals. */
+static bool is_text(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '\0')
+			return true;
+		if (text[i] < ' ' || text[i] > '~')
+			return false;
+	}
+	return false;
+}
+
+static const char *check_vm(const struct vm *vm)
+{
+	if (!is_text(vm->name, sizeof(vm->name)) || !is_text(vm->uuid, sizeof(vm->uuid)) ||
+	    !is_text(vm->comm, sizeof(vm->comm)) || !is_text(vm->exe, sizeof(vm->exe)) ||
+	    !is_text(vm->cgroup, sizeof(vm->cgroup)))
+		return "a text of the VM is not terminated, printable ASCII";
+	return NULL;
+}
+
+static const char *check_host(const struct host *h)
+{
+	if (!is_text(h->kernel_release, sizeof(h->kernel_release)) ||
+	    !is_text(h->thp_enabled, sizeof(h->thp_enabled)))
+		return "a text of the host is not terminated, printable ASCII";
+	if (h->n_nodes > HOST_NODES_MAX)
+		return "the host has too many nodes";
+	if (h->shmem_global >= SHMEM_KNOB_MAX || h->shmem_block >= SHMEM_KNOB_MAX)
+		return "a shmem knob has no such value";
+	return NULL;
+}
+
+static const char *check_policy(const struct policy *p)
+{
+	if (p->mode >= MODE_MAX)
+		return "the policy has no such mode";
+	if (p->min_populated_bp > 10000)
+		return "min_populated_bp is more than 10000";
+	return NULL;
+}
+
+/* Addresses of user space, so that the decisions can add sizes without wrapping. */
+static bool is_user_range(uint64_t start, uint64_t end)
+{
+	return start < end && end <= INT64_MAX;
+}
+
+static const char *check_region(const struct region *r, const struct mmu_geometry *g)
+{
+	if (!is_user_range(r->start, r->end))
+		return "a region is empty or beyond user space";
+	if (!is_aligned(r->start | r->end | r->file_offset, page_bytes(g)))
+		return "a region is not page aligned";
+	if (r->backing >= BACKING_MAX || r->eligibility >= ELIGIBILITY_MAX)
+		return "a region has no such backing or eligibility";
+	if (r->edge_present_pages != UINT64_MAX &&
+	    r->edge_present_pages > (r->end - r->start) / page_bytes(g))
+		return "a region has more edge pages than pages";
+	return NULL;
+}
+
+static const char *check_regions(const struct snapshot *s)
+{
+	if (s->n_regions > SNAPSHOT_REGIONS_MAX)
+		return "too many regions";
+	for (size_t i = 0; i < s->n_regions; i++) {
+		const char *why = check_region(&s->regions[i], &s->geometry);
+
+		if (why)
+			return why;
+		if (i > 0 && s->regions[i].start < s->regions[i - 1].end)
+			return "regions overlap or are not sorted";
+	}
+	return NULL;
+}
+
+static const char *check_sight(const struct sight *v, const struct mmu_geometry *g)
+{
+	uint64_t pages = v->blocks * block_pages(g);
+
+	if (v->blocks == 0 || !is_aligned(v->start, block_bytes(g)))
+		return "a sight is empty or not block aligned";
+	if (v->seen >= SEEN_MAX)
+		return "a sight has no such class";
+	if (v->fill > FILL_FULL && v->fill != FILL_UNKNOWN)
+		return "a sight is filled with more than sixteen sixteenths";
+	if (v->fill != FILL_UNKNOWN && (v->present_pages > pages || v->swapped_pages > pages))
+		return "a sight has more pages present or swapped than it holds";
+	if (v->node < -1)
+		return "a sight is on a negative node";
+	return NULL;
+}
+
+static bool sight_is_inside(const struct sight *v, const struct region *r,
+			    const struct mmu_geometry *g)
+{
+	hva_t first = region_first_block(r, g), last = region_last_block(r, g);
+
+	return v->start >= first && v->start < last &&
+	       v->blocks <= (last - v->start) / block_bytes(g);
+}
+
+static const char *check_sights(const struct snapshot *s)
+{
+	hva_t free_from = 0;
+
+	if (s->n_sights > SNAPSHOT_SIGHTS_MAX)
+		return "too many sights";
+	for (size_t i = 0; i < s->n_sights; i++) {
+		const struct sight *v = &s->sights[i];
+		const struct region *r = snapshot_find_region(s, v->start);
+		const char *why = check_sight(v, &s->geometry);
+
+		if (why)
+			return why;
+		if (!r || !sight_is_inside(v, r, &s->geometry))
+			return "a sight is not inside the whole blocks of one region";
+		if (v->start < free_from)
+			return "sights overlap or are not sorted";
+		free_from = v->start + v->blocks * block_bytes(&s->geometry);
+	}
+	return NULL;
+}
+
+static const char *check_holds(const struct snapshot *s)
+{
+	if (s->n_holds > SNAPSHOT_HOLDS_MAX)
+		return "too many holds";
+	for (size_t i = 0; i < s->n_holds; i++) {
+		const struct hold *h = &s->holds[i];
+
+		if (!is_user_range(h->start, h->end))
+			return "a hold is empty or beyond user space";
+		if (!is_aligned(h->start | h->end, block_bytes(&s->geometry)))
+			return "a hold is not block aligned";
+		if (h->reason >= REASON_MAX)
+			return "a hold has no such reason";
+		if (i > 0 && h->start < s->holds[i - 1].end)
+			return "holds overlap or are not sorted";
+	}
+	return NULL;
+}
+
+static const char *find_broken_law(const struct snapshot *s)
+{
+	const char *why;
+
+	if (!mmu_geometry_is_valid(&s->geometry))
+		return "no such page geometry";
+	why = check_host(&s->host);
+	if (!why)
+		why = check_vm(&s->vm);
+	if (!why)
+		why = check_policy(&s->policy);
+	if (!why)
+		why = check_regions(s);
+	if (!why)
+		why = check_sights(s);
+	if (!why)
+		why = check_holds(s);
+	return why;
+}
+
+int snapshot_validate(const struct snapshot *s, const char **ret_why)
+{
+	const char *why = find_broken_law(s);
+
+	if (!why)
+		return 0;
+	if (ret_why)
+		*ret_why = why;
+	return -EINVAL;
+}

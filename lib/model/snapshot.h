@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Everything that decisions about one VM rest on, at one moment: plain data, owned by the snapshot,
+ * no pointers into anything else. It can be written as JSON, read back and replayed: the same
+ * decisions follow without root. */
+
+#include <stddef.h>
+
+#include "address.h"
+#include "hold.h"
+#include "host.h"
+#include "policy.h"
+#include "region.h"
+#include "sight.h"
+#include "vm.h"
+
+/* Bounds on what a hostile VMM can make thpd keep: beyond them the rest of the VM is reported as
+ * table-full. */
+enum {
+	SNAPSHOT_REGIONS_MAX = 4096,
+	SNAPSHOT_SIGHTS_MAX = 262144,
+	SNAPSHOT_HOLDS_MAX = 262144,
+};
+
+struct snapshot {
+	uint64_t taken_ns; /* CLOCK_MONOTONIC */
+	struct mmu_geometry geometry;
+	struct host host;
+	struct vm vm;
+	struct policy policy;
+	struct region *regions; /* owned; sorted by start, disjoint */
+	size_t n_regions;
+	struct sight *sights; /* owned; sorted by start, disjoint, each inside the whole blocks of
+				 one region */
+	size_t n_sights;
+	struct hold *holds; /* owned; sorted by start, disjoint */
+	size_t n_holds;
+	bool is_truncated; /* a bound above was met */
+};
+
+#define SNAPSHOT_INIT                 \
+	{                             \
+		.policy = POLICY_INIT \
+	}
+
+void snapshot_clear(struct snapshot *s); /* frees what it owns and makes it SNAPSHOT_INIT again */
+
+/* The region that holds address, or NULL. */
+const struct region *snapshot_find_region(const struct snapshot *s, hva_t address);
+
+/* Checks the laws above (order, bounds, alignment): what comes from a file must pass before it is
+ * used. 0 or -EINVAL; *ret_why (may be NULL) names the law that was broken. */
+int snapshot_validate(const struct snapshot *s, const char **ret_why);
+
+/* JSON form, version 1. to_json: *ret is malloc'ed text (pretty: with newlines). 0 or -ENOMEM.
+ * from_json: strict in what it uses (types, ranges), lenient in what it does not know; unknown
+ * fields are skipped, missing ones are unknown. 0, -EINVAL (with *ret_why, a static text, may be
+ * NULL) or -ENOMEM. */
+int snapshot_to_json(const struct snapshot *s, bool pretty, char **ret);
+int snapshot_from_json(const char *text, size_t size, struct snapshot *ret, const char **ret_why);

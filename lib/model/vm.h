@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A virtual machine as the host sees it: a VMM process. Every text here came from a hostile
+ * process: bounded, printable ASCII only (vm_sanitize). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { VM_TEXT_MAX = 128 };
+
+struct vm {
+	pid_t pid;
+	uint64_t starttime; /* field 22 of /proc/PID/stat: with pid the identity of the process */
+	uid_t uid;
+	char name[VM_TEXT_MAX]; /* machine name in the cgroup, else QEMU's -name, else comm */
+	char uuid[37];		/* QEMU's -uuid, or "" */
+	char comm[16];
+	char exe[256];		   /* link target of /proc/PID/exe, or "" */
+	char cgroup[256];	   /* path in the unified or the memory hierarchy, or "" */
+	bool has_kvm;		   /* holds an anon_inode:kvm-vm fd */
+	bool has_uffd;		   /* holds a userfaultfd */
+	bool has_vfio;		   /* holds /dev/vfio/ or /dev/iommu */
+	bool has_device_dax_1g;	   /* some VMA is device-dax with 1 GiB alignment: smaps must not be
+				      read */
+	bool is_thp_disabled;	   /* PR_SET_THP_DISABLE (THP_enabled: 0 in /proc/PID/status) */
+	uint64_t ksm_merged_pages; /* /proc/PID/ksm_merging_pages; 0 if unreadable */
+	uint64_t memcg_headroom_bytes; /* smallest max - current over the cgroup and its parents;
+					  UINT64_MAX = no limit or unknown */
+};
+
+/* Copies text into dst (size bytes), replacing what is not printable ASCII by '?', always
+ * terminated. */
+void vm_sanitize(char *dst, size_t size, const char *text);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The laws of a snapshot, one broken at a time. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "snapshot.h"
+
+#define BLOCK UINT64_C(0x200000)
+
+/* Two regions (the first begins 4 KiB before a block), three sights, two holds. */
+static struct snapshot valid_snapshot(void)
+{
+	struct snapshot s = SNAPSHOT_INIT;
+
+	s.geometry = (struct mmu_geometry){12, 9, 18};
+	s.regions = calloc(2, sizeof(*s.regions));
+	s.sights = calloc(4, sizeof(*s.sights));
+	s.holds = calloc(2, sizeof(*s.holds));
+	assert_non_null(s.regions);
+	assert_non_null(s.sights);
+	assert_non_null(s.holds);
+	s.regions[0] = (struct region){
+		.start = BLOCK - 4096, .end = 5 * BLOCK, .path = strdup("/memfd:a")};
+	s.regions[1] = (struct region){.start = 8 * BLOCK, .end = 10 * BLOCK + 4096};
+	s.n_regions = 2;
+	s.sights[0] = (struct sight){
+		.start = BLOCK, .blocks = 2, .seen = SEEN_SMALL, .fill = 16, .present_pages = 1024};
+	s.sights[1] = (struct sight){.start = 4 * BLOCK,
+				     .blocks = 1,
+				     .fill = FILL_UNKNOWN,
+				     .present_pages = UINT64_MAX,
+				     .node = -1};
+	s.sights[2] =
+		(struct sight){.start = 8 * BLOCK, .blocks = 2, .seen = SEEN_HUGE, .fill = 16};
+	s.n_sights = 3;
+	s.holds[0] = (struct hold){.start = BLOCK, .end = 2 * BLOCK};
+	s.holds[1] = (struct hold){.start = 2 * BLOCK, .end = 3 * BLOCK, .reason = REASON_KSM};
+	s.n_holds = 2;
+	return s;
+}
+
+/* Does `statement` to a valid snapshot s and expects that validation names `law`. */
+#define CHECK_BREAKS(law, statement)                                           \
+	do {                                                                   \
+		struct snapshot s = valid_snapshot();                          \
+		const char *why = "nothing";                                   \
+		statement;                                                     \
+		assert_int_equal(snapshot_validate(&s, &why), -EINVAL);        \
+		if (!strstr(why, law))                                         \
+			fail_msg("expected \"%s\", it says \"%s\"", law, why); \
+		assert_int_equal(snapshot_validate(&s, NULL), -EINVAL);        \
+		s.n_regions = 2;                                               \
+		snapshot_clear(&s);                                            \
+	} while (0)
+
+static void a_lawful_snapshot_passes(void **state)
+{
+	struct snapshot s = valid_snapshot(), empty = SNAPSHOT_INIT;
+	const char *why = "untouched";
+
+	(void)state;
+	assert_int_equal(snapshot_validate(&s, &why), 0);
+	assert_string_equal(why, "untouched");
+	snapshot_clear(&s);
+	assert_null(s.regions);
+	assert_null(s.sights);
+	assert_null(s.holds);
+	assert_int_equal(s.n_regions + s.n_sights + s.n_holds, 0);
+	assert_int_equal(s.policy.min_populated_bp, 10000);
+	snapshot_clear(&s);
+	assert_int_equal(snapshot_validate(&empty, NULL), -EINVAL); /* no geometry */
+	empty.geometry = (struct mmu_geometry){16, 13, 26};
+	assert_int_equal(snapshot_validate(&empty, NULL), 0);
+}
+
+static void laws_of_the_whole(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("geometry", s.geometry.base_shift = 11);
+	CHECK_BREAKS("geometry", s.geometry.pmd_order = 200);
+	CHECK_BREAKS("geometry", s.geometry.pud_order = s.geometry.pmd_order);
+	CHECK_BREAKS("nodes", s.host.n_nodes = HOST_NODES_MAX + 1);
+	CHECK_BREAKS("knob", s.host.shmem_global = SHMEM_KNOB_MAX);
+	CHECK_BREAKS("knob", s.host.shmem_block = (enum shmem_knob)77);
+	CHECK_BREAKS("text of the host",
+		     memset(s.host.kernel_release, 'x', sizeof(s.host.kernel_release)));
+	CHECK_BREAKS("text of the host", s.host.thp_enabled[0] = '\n');
+	CHECK_BREAKS("text of the VM", memset(s.vm.name, 'x', sizeof(s.vm.name)));
+	CHECK_BREAKS("text of the VM", strcpy(s.vm.comm, "\x1b[2J"));
+	CHECK_BREAKS("text of the VM", strcpy(s.vm.uuid, "\x7f"));
+	CHECK_BREAKS("text of the VM", strcpy(s.vm.exe, "\xc3\xa4"));
+	CHECK_BREAKS("text of the VM", memset(s.vm.cgroup, '/', sizeof(s.vm.cgroup)));
+	CHECK_BREAKS("mode", s.policy.mode = MODE_MAX);
+	CHECK_BREAKS("min_populated", s.policy.min_populated_bp = 10001);
+}
+
+static void laws_of_regions(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("too many regions", s.n_regions = SNAPSHOT_REGIONS_MAX + 1);
+	CHECK_BREAKS("region is empty", s.regions[1].end = s.regions[1].start);
+	CHECK_BREAKS("region is empty", s.regions[1].end = 4096);
+	CHECK_BREAKS("beyond user space", s.regions[1].end = UINT64_MAX & ~UINT64_C(4095));
+	CHECK_BREAKS("page aligned", s.regions[0].start += 1);
+	CHECK_BREAKS("page aligned", s.regions[0].file_offset = 512);
+	CHECK_BREAKS("backing", s.regions[0].backing = BACKING_MAX);
+	CHECK_BREAKS("eligibility", s.regions[0].eligibility = ELIGIBILITY_MAX);
+	CHECK_BREAKS("edge pages", s.regions[1].edge_present_pages = 1026);
+	CHECK_BREAKS("regions overlap", s.regions[0].end = 9 * BLOCK);
+	CHECK_BREAKS("regions overlap", s.regions[1].start = 0);
+}
+
+static void laws_of_sights(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("too many sights", s.n_sights = SNAPSHOT_SIGHTS_MAX + 1);
+	CHECK_BREAKS("sight is empty", s.sights[0].blocks = 0);
+	CHECK_BREAKS("block aligned", s.sights[0].start += 4096);
+	CHECK_BREAKS("class", s.sights[0].seen = SEEN_MAX);
+	CHECK_BREAKS("sixteenths", s.sights[0].fill = 17);
+	CHECK_BREAKS("sixteenths", s.sights[0].fill = 254);
+	CHECK_BREAKS("pages present", s.sights[0].present_pages = 1025);
+	CHECK_BREAKS("pages present", s.sights[0].swapped_pages = UINT64_MAX);
+	CHECK_BREAKS("pages present", s.sights[1].fill = 0); /* unknown, it could be anything */
+	CHECK_BREAKS("negative node", s.sights[0].node = -2);
+	CHECK_BREAKS("inside", s.sights[0].start = 0); /* the edge of the region */
+	CHECK_BREAKS("inside", s.sights[1].start = 6 * BLOCK);
+	CHECK_BREAKS("inside", s.sights[1].blocks = 2);
+	CHECK_BREAKS("inside", s.sights[2].blocks = 3); /* a page more is no block more */
+	CHECK_BREAKS("inside", s.sights[2].blocks = UINT32_MAX);
+	CHECK_BREAKS("inside", s.n_regions = 1);
+	CHECK_BREAKS("sights overlap", s.sights[1].start = 2 * BLOCK);
+	CHECK_BREAKS("sights overlap", s.sights[2] = s.sights[0]);
+}
+
+static void laws_of_holds(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("too many holds", s.n_holds = SNAPSHOT_HOLDS_MAX + 1);
+	CHECK_BREAKS("hold is empty", s.holds[0].end = s.holds[0].start);
+	CHECK_BREAKS("beyond user space", s.holds[1].end = UINT64_C(1) << 63);
+	CHECK_BREAKS("block aligned", s.holds[1].end += 4096);
+	CHECK_BREAKS("reason", s.holds[0].reason = REASON_MAX);
+	CHECK_BREAKS("holds overlap", s.holds[0].end = 3 * BLOCK);
+}
+
+static void regions_are_found_by_any_address_in_them(void **state)
+{
+	struct snapshot s = valid_snapshot(), empty = SNAPSHOT_INIT;
+
+	(void)state;
+	assert_null(snapshot_find_region(&empty, 0));
+	assert_null(snapshot_find_region(&s, 0));
+	assert_null(snapshot_find_region(&s, BLOCK - 4097));
+	assert_ptr_equal(snapshot_find_region(&s, BLOCK - 4096), &s.regions[0]);
+	assert_ptr_equal(snapshot_find_region(&s, 5 * BLOCK - 1), &s.regions[0]);
+	assert_null(snapshot_find_region(&s, 5 * BLOCK));
+	assert_ptr_equal(snapshot_find_region(&s, 8 * BLOCK), &s.regions[1]);
+	assert_null(snapshot_find_region(&s, UINT64_MAX));
+	snapshot_clear(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lawful_snapshot_passes),
+		cmocka_unit_test(laws_of_the_whole),
+		cmocka_unit_test(laws_of_regions),
+		cmocka_unit_test(laws_of_sights),
+		cmocka_unit_test(laws_of_holds),
+		cmocka_unit_test(regions_are_found_by_any_address_in_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
