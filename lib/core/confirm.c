@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "confirm.h"
+
+static bool sight_allows(const struct action *a, const struct sight *s, uint16_t min_populated_bp)
+{
+	if (s->seen == SEEN_HUGE)
+		return true;
+	if (a->kind == ACTION_REMAP)
+		return s->seen == SEEN_FOLIO;
+	if (s->flags & (SIGHT_SWAP | SIGHT_GUARD | SIGHT_ANON_COPY))
+		return false;
+	return fill_suffices(s->fill, min_populated_bp);
+}
+
+bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
+			 uint16_t min_populated_bp, const struct mmu_geometry *g)
+{
+	uint64_t blocks = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!sight_allows(a, &sights[i], min_populated_bp))
+			return false;
+		blocks += sights[i].blocks;
+	}
+	return blocks == a->target.bytes / block_bytes(g);
+}

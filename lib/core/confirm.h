@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "action.h"
+#include "sight.h"
+
+/* Whether a fresh look (sorted sights of the target's range) still allows the action: for a copy
+ * every block is fully counted and populated enough for the policy, nothing swapped, guarded
+ * or copied; for a remap every block is huge already or a folio of block size. Blocks without a
+ * sight are not confirmed. Pure. */
+bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
+			 uint16_t min_populated_bp, const struct mmu_geometry *g);

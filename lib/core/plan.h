@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "action.h"
+#include "run.h"
+#include "snapshot.h"
+
+struct plan {
+	struct action *actions; /* owned; in the order in which they should be started */
+	size_t n_actions;
+	uint64_t remap_bytes, copy_bytes; /* what is planned now */
+	uint64_t deferred_copy_bytes;	  /* would pay, but is beyond the allowance */
+};
+
+#define PLAN_INIT \
+	{         \
+		0 \
+	}
+
+struct plan_limits {
+	uint64_t copy_allowance_bytes; /* from the governor; UINT64_MAX = unlimited */
+	uint32_t first_id;	       /* ids count up from here */
+	uint32_t max_actions;	       /* 0 = no bound */
+};
+
+/* Turns a diagnosis into bounded actions: remaps first, larger runs first, then copies by address
+ * within the allowance. No action holds a block that is not remappable (copyable), none crosses a
+ * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.
+ * Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
+int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,
+	      struct plan *ret);
+void plan_clear(struct plan *p);
