@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a process's open files say about it. */
+
+#include <stdbool.h>
+
+#include "sys.h"
+
+struct descriptors {
+	bool has_kvm, has_uffd, has_vfio;
+	bool is_complete; /* all were listed; else nothing of the above can be ruled out */
+};
+
+/* Reads the links of DIR/fd, where dirfd is /proc/PID. 0, -ESRCH, or -errno; a process whose fds
+ * may not be read is an incomplete one, not an error. */
+int descriptors_read(int dirfd, struct descriptors *ret);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "descriptors.h"
+#include "inventory.h"
+#include "memcg.h"
+#include "procfs.h"
+
+/* QEMU under libvirt has some ten thousand characters; the kernel would pass millions. */
+enum { CMDLINE_BYTES_MAX = 1 << 20 };
+
+static int read_comm(const struct process *p, struct vm *vm)
+{
+	char text[64];
+	ssize_t n = sys_read_at(p->dirfd, "comm", text, sizeof(text));
+
+	if (n < 0)
+		return n == -ENOENT ? -ESRCH : (int)n;
+	if (n > 0 && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	vm_sanitize(vm->comm, sizeof(vm->comm), text);
+	return 0;
+}
+
+static void read_exe(const struct process *p, struct vm *vm)
+{
+	char target[512];
+
+	if (sys_readlink_at(p->dirfd, "exe", target, sizeof(target)) > 0)
+		vm_sanitize(vm->exe, sizeof(vm->exe), target);
+}
+
+/* "Uid:	real effective saved fs": who the process acts as is the effective one. */
+static void judge_status_line(struct scanner line, struct vm *vm)
+{
+	struct scanner key;
+	uint64_t value;
+
+	if (!scan_word(&line, &key))
+		return;
+	scan_blanks(&line);
+	if (!scan_u64(&line, &value))
+		return;
+	if (key.end - key.at == 4 && memcmp(key.at, "Uid:", 4) == 0) {
+		scan_blanks(&line);
+		if (scan_u64(&line, &value))
+			vm->uid = (uid_t)value;
+	} else if (key.end - key.at == 12 && memcmp(key.at, "THP_enabled:", 12) == 0) {
+		vm->is_thp_disabled = value == 0;
+	}
+}
+
+static int read_status(const struct process *p, struct vm *vm)
+{
+	char text[16384];
+	ssize_t n = sys_read_at(p->dirfd, "status", text, sizeof(text));
+	struct scanner s = {.at = text, .end = text + (n > 0 ? n : 0)}, line;
+
+	if (n < 0)
+		return n == -ENOENT ? -ESRCH : (int)n;
+	while (scan_line(&s, &line))
+		judge_status_line(line, vm);
+	return 0;
+}
+
+static void read_cgroup(const struct process *p, struct vm *vm)
+{
+	char path[512], machine[512], name[512];
+	bool is_unified;
+
+	if (memcg_read_paths(p, path, machine, sizeof(path), &is_unified) < 0)
+		return;
+	/* The path that names the machine is the one to match and to show. */
+	vm_sanitize(vm->cgroup, sizeof(vm->cgroup), machine[0] ? machine : path);
+	if (cgroup_parse_machine(machine, name, sizeof(name)))
+		vm_sanitize(vm->name, sizeof(vm->name), name);
+}
+
+static bool is_qemu(const struct vm *vm)
+{
+	const char *slash = strrchr(vm->exe, '/');
+	const char *program = slash ? slash + 1 : vm->exe;
+
+	return strstr(program, "qemu") || strstr(program, "kvm");
+}
+
+/* The command line is the process's own memory: it says what the process likes, and reading it may
+ * fault there. So it is read of QEMU and of processes that hold a KVM VM only. */
+static void read_cmdline(const struct process *p, struct vm *vm)
+{
+	_cleanup_free_ char *text = NULL;
+	char name[VM_TEXT_MAX], uuid[sizeof(vm->uuid)];
+	size_t size;
+
+	if (!vm->has_kvm && !is_qemu(vm))
+		return;
+	if (sys_read_all_at(p->dirfd, "cmdline", CMDLINE_BYTES_MAX, &text, &size) < 0)
+		return;
+	cmdline_parse_qemu(text, size, name, sizeof(name), uuid, sizeof(uuid));
+	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
+	if (vm->name[0] == '\0')
+		vm_sanitize(vm->name, sizeof(vm->name), name);
+}
+
+static void read_ksm(const struct process *p, struct vm *vm)
+{
+	char text[32];
+	ssize_t n = sys_read_at(p->dirfd, "ksm_merging_pages", text, sizeof(text));
+
+	if (n > 0 && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	if (n <= 0 || parse_u64(text, &vm->ksm_merged_pages) < 0)
+		vm->ksm_merged_pages = 0;
+}
+
+int vm_identify(struct sys *sys, const struct process *p, struct vm *ret)
+{
+	struct vm vm = {
+		.pid = p->pid,
+		.starttime = p->starttime,
+		.memcg_headroom_bytes = UINT64_MAX,
+	};
+	struct descriptors d;
+	int r = read_comm(p, &vm);
+
+	if (r == 0)
+		r = read_status(p, &vm);
+	if (r == 0)
+		r = descriptors_read(p->dirfd, &d);
+	if (r < 0)
+		return r;
+	vm.has_kvm = d.has_kvm;
+	vm.has_uffd = d.has_uffd;
+	vm.has_vfio = d.has_vfio;
+	read_exe(p, &vm);
+	read_cgroup(p, &vm);
+	read_cmdline(p, &vm);
+	read_ksm(p, &vm);
+	if (vm.name[0] == '\0')
+		vm_sanitize(vm.name, sizeof(vm.name), vm.comm);
+	if (!process_is_alive(sys, p))
+		return -ESRCH;
+	*ret = vm;
+	return 0;
+}
+
+bool process_is_smaller_than(struct sys *sys, pid_t pid, uint64_t bytes)
+{
+	uint64_t size_pages, resident_pages;
+	char path[32], text[256];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "proc/%d/statm", (int)pid);
+	n = sys_read_at(sys->rootfd, path, text, sizeof(text));
+	/* What is gone holds nothing. */
+	if (n < 0 || statm_parse(text, (size_t)n, &size_pages, &resident_pages) < 0)
+		return true;
+	return size_pages < bytes / sys->ops->page_bytes(sys);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cleanup.h"
+#include "descriptors.h"
+#include "hostfacts.h"
+#include "process.h"
+
+/* A process that ended meanwhile holds nothing; where reading fails, nothing is ruled out. */
+static bool may_hold_userfaultfd(struct sys *sys, pid_t pid)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct descriptors d;
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "proc/%d", (int)pid);
+	r = sys_opendir_at(sys->rootfd, path, &dir);
+	if (r == 0)
+		r = descriptors_read(dirfd(dir), &d);
+	if (r < 0)
+		return r != -ENOENT && r != -ESRCH;
+	return d.has_uffd || !d.is_complete;
+}
+
+bool host_has_userfaultfd(struct sys *sys)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	size_t n;
+
+	if (process_list(sys, &pids, &n) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (may_hold_userfaultfd(sys, pids[i]))
+			return true;
+	return false;
+}
