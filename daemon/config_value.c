@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config_value.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "bits.h"
+#include "parse.h"
+#include "policy.h"
+
+static int share_parse(const char *text, uint64_t *ret)
+{
+	uint16_t share_bp;
+	int r = parse_share(text, &share_bp);
+
+	if (r == 0)
+		*ret = share_bp;
+	return r;
+}
+
+static int bool_parse(const char *text, uint64_t *ret)
+{
+	bool is_set;
+	int r = parse_bool(text, &is_set);
+
+	if (r == 0)
+		*ret = is_set;
+	return r;
+}
+
+static int mode_parse(const char *text, uint64_t *ret)
+{
+	enum mode mode;
+
+	if (mode_from_name(text, &mode) < 0)
+		return -EINVAL;
+	*ret = mode;
+	return 0;
+}
+
+static int count_parse(const char *text, uint64_t *ret)
+{
+	uint64_t count;
+	int r = parse_u64(text, &count);
+
+	if (r < 0)
+		return r;
+	if (count > UINT32_MAX)
+		return -ERANGE;
+	*ret = count;
+	return 0;
+}
+
+int value_parse(enum key_type type, const char *text, uint64_t *ret)
+{
+	switch (type) {
+	case KEY_TYPE_SIZE:
+		return parse_size(text, ret);
+	case KEY_TYPE_DURATION:
+		return parse_duration(text, ret);
+	case KEY_TYPE_SHARE:
+		return share_parse(text, ret);
+	case KEY_TYPE_BOOL:
+		return bool_parse(text, ret);
+	case KEY_TYPE_MODE:
+		return mode_parse(text, ret);
+	case KEY_TYPE_COUNT:
+		return count_parse(text, ret);
+	case KEY_TYPE_GLOB:
+		break;
+	}
+	return -EINVAL;
+}
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit size_units[] = {{"T", TIB}, {"G", GIB}, {"M", MIB}, {"K", KIB}, {"", 1}};
+static const struct unit duration_units[] = {{"d", NS_PER_DAY},	  {"h", NS_PER_HOUR},
+					     {"min", NS_PER_MIN}, {"s", NS_PER_S},
+					     {"ms", NS_PER_MS},	  {"ns", 1}};
+
+static void format_in_units(const struct unit *units, uint64_t value, char *buffer, size_t size)
+{
+	if (value == UINT64_MAX) {
+		(void)snprintf(buffer, size, "infinity");
+		return;
+	}
+	if (value == 0) {
+		(void)snprintf(buffer, size, "0");
+		return;
+	}
+	while (value % units->factor != 0) /* ends: the last factor is 1 */
+		units++;
+	(void)snprintf(buffer, size, "%" PRIu64 "%s", value / units->factor, units->name);
+}
+
+static void format_share(uint64_t share_bp, char *buffer, size_t size)
+{
+	if (share_bp % 100 == 0)
+		(void)snprintf(buffer, size, "%" PRIu64 "%%", share_bp / 100);
+	else
+		(void)snprintf(buffer, size, "%" PRIu64 ".%02" PRIu64 "%%", share_bp / 100,
+			       share_bp % 100);
+}
+
+void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
+{
+	switch (type) {
+	case KEY_TYPE_SIZE:
+		format_in_units(size_units, value, buffer, size);
+		return;
+	case KEY_TYPE_DURATION:
+		format_in_units(duration_units, value, buffer, size);
+		return;
+	case KEY_TYPE_SHARE:
+		format_share(value, buffer, size);
+		return;
+	case KEY_TYPE_BOOL:
+		(void)snprintf(buffer, size, "%s", value ? "yes" : "no");
+		return;
+	case KEY_TYPE_MODE:
+		(void)snprintf(buffer, size, "%s", mode_name((enum mode)value));
+		return;
+	case KEY_TYPE_COUNT:
+		(void)snprintf(buffer, size, "%" PRIu64, value);
+		return;
+	case KEY_TYPE_GLOB:
+		break;
+	}
+	(void)snprintf(buffer, size, "?");
+}
+
+void value_store(enum key_type type, uint64_t value, void *field)
+{
+	switch (type) {
+	case KEY_TYPE_SIZE:
+	case KEY_TYPE_DURATION:
+		*(uint64_t *)field = value;
+		return;
+	case KEY_TYPE_SHARE:
+		*(uint16_t *)field = (uint16_t)value;
+		return;
+	case KEY_TYPE_BOOL:
+		*(bool *)field = value != 0;
+		return;
+	case KEY_TYPE_MODE:
+		*(enum mode *)field = (enum mode)value;
+		return;
+	case KEY_TYPE_COUNT:
+		*(uint32_t *)field = (uint32_t)value;
+		return;
+	case KEY_TYPE_GLOB:
+		return;
+	}
+}
+
+uint64_t value_load(enum key_type type, const void *field)
+{
+	switch (type) {
+	case KEY_TYPE_SIZE:
+	case KEY_TYPE_DURATION:
+		return *(const uint64_t *)field;
+	case KEY_TYPE_SHARE:
+		return *(const uint16_t *)field;
+	case KEY_TYPE_BOOL:
+		return *(const bool *)field;
+	case KEY_TYPE_MODE:
+		return *(const enum mode *)field;
+	case KEY_TYPE_COUNT:
+		return *(const uint32_t *)field;
+	case KEY_TYPE_GLOB:
+		break;
+	}
+	return 0;
+}
+
+const char *value_form(enum key_type type)
+{
+	switch (type) {
+	case KEY_TYPE_SIZE:
+		return "a size in bytes such as 4096, 64M or 1G";
+	case KEY_TYPE_DURATION:
+		return "a duration such as 1500ms, 10s, 10min or 1h";
+	case KEY_TYPE_SHARE:
+		return "a share from 0% to 100%, such as 99.5%";
+	case KEY_TYPE_BOOL:
+		return "yes or no";
+	case KEY_TYPE_MODE:
+		return "full, report or off";
+	case KEY_TYPE_COUNT:
+		return "a number";
+	case KEY_TYPE_GLOB:
+		return "a pattern of 1 to 255 characters";
+	}
+	return "";
+}

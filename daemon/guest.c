@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "guest.h"
+
+#include <stdlib.h>
+
+struct guest *guest_new(uint64_t id, struct process *process, const struct vm *vm)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->id = id;
+	g->process = *process;
+	*process = (struct process)PROCESS_INIT;
+	g->snapshot = (struct snapshot)SNAPSHOT_INIT;
+	g->snapshot.vm = *vm;
+	g->ledger = (struct ledger)LEDGER_INIT;
+	g->is_due = true;
+	return g;
+}
+
+struct guest *guest_free(struct guest *g)
+{
+	if (!g)
+		return NULL;
+	process_close(&g->process);
+	snapshot_clear(&g->snapshot);
+	diagnosis_clear(&g->diagnosis);
+	ledger_clear(&g->ledger);
+	plan_clear(&g->plan);
+	free(g->news);
+	free(g);
+	return NULL;
+}
+
+void guest_apply_policy(struct guest *g, const struct config *c)
+{
+	bool is_paused = g->snapshot.policy.is_paused;
+
+	g->rule = config_find_rule(c, &g->snapshot.vm);
+	g->snapshot.policy = g->rule ? g->rule->policy : c->policy;
+	g->snapshot.policy.is_paused = is_paused;
+}
+
+const char *guest_backing(const struct guest *g)
+{
+	const struct snapshot *s = &g->snapshot;
+
+	if (s->n_regions == 0)
+		return "none";
+	for (size_t i = 1; i < s->n_regions; i++)
+		if (s->regions[i].backing != s->regions[0].backing)
+			return "mixed";
+	return backing_name(s->regions[0].backing);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* One VM under care: what is held open, what was seen last, what is remembered, and where its cycle
+ * stands. Written by the event loop's thread only. */
+
+#include "action.h"
+#include "config.h"
+#include "ledger.h"
+#include "plan.h"
+#include "process.h"
+#include "pulse.h"
+#include "run.h"
+#include "snapshot.h"
+
+/* The cycle of one VM:
+ *
+ *   IDLE ──due──► SURVEY ──► LOOK ──► COUNT ──► ACT ──► (decide again) ──► IDLE
+ *                                                 └─► WAIT (budget) ──time──► decide again
+ *
+ * In every state but IDLE and WAIT, jobs are in flight; the next step is taken when the last of
+ * them is back. */
+enum phase { PHASE_IDLE = 0, PHASE_SURVEY, PHASE_LOOK, PHASE_COUNT, PHASE_ACT, PHASE_WAIT };
+
+struct last_action {
+	bool is_set;
+	enum action_kind kind;
+	uint64_t actions, bytes; /* of the whole cycle */
+	int64_t huge_bytes_delta;
+	uint64_t worst_call_ns;
+	uint64_t cycle_ns; /* from the survey to the last second look */
+	int err;	   /* of the last call that failed; 0 */
+	enum effect effect;
+	enum reason reason;
+	uint64_t ended_realtime_us;
+};
+
+struct guest {
+	uint64_t id;
+	struct process process;
+	struct snapshot snapshot; /* survey + sights of the last look; vm identity */
+	struct diagnosis diagnosis;
+	struct ledger ledger;
+	const struct rule *rule; /* into the config; NULL = main policy */
+	struct last_action last_action;
+
+	enum phase phase;
+	uint32_t jobs_in_flight;
+	bool is_doomed; /* the process is gone: freed when the last job is back */
+	bool is_due;
+	bool want_flags; /* the next survey reads smaps */
+	uint64_t cycles; /* completed */
+	bool is_counted; /* the wants of the last diagnosis were counted */
+	bool has_acted;	 /* in this cycle */
+	uint64_t dry_planned_bytes;
+
+	struct pulse pulse;
+	uint64_t adopted_ns, looked_ns, cycle_began_ns;
+	uint64_t look_cpu_ns;	/* what the looks of the last cycle cost */
+	uint64_t not_before_ns; /* looks may not cost more than about 1 % of a CPU per VM */
+	uint64_t retry_ns;	/* WAIT: when to decide again */
+
+	struct plan plan; /* ACT: actions still to be handed out */
+	size_t plan_next;
+	uint32_t in_flight[ACTION_KIND_MAX];
+
+	/* LOOK: where the next chunk starts. COUNT: next want. */
+	size_t next_region;
+	hva_t next_address;
+	size_t next_want;
+	struct sight
+		*news; /* sights gathered by LOOK jobs, unsorted chunks appended as they come */
+	size_t n_news;
+
+	struct guest *next;
+};
+
+struct guest *guest_new(uint64_t id, struct process *process /* taken */, const struct vm *vm);
+struct guest *guest_free(struct guest *g);
+
+/* Puts the rule's (or the main) policy into the snapshot, keeping what is not configuration
+ * (pause). */
+void guest_apply_policy(struct guest *g, const struct config *c);
+
+/* "shmem", "anon", "mixed", ...: by bytes of RAM. */
+const char *guest_backing(const struct guest *g);

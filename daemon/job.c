@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "collapse.h"
+#include "confirm.h"
+#include "hostfacts.h"
+#include "inventory.h"
+
+struct job *job_new(enum job_kind kind, uint64_t guest, const struct process *process)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	*j = (struct job){
+		.kind = kind,
+		.guest = guest,
+		.process = process,
+		.survey = SNAPSHOT_INIT,
+	};
+	return j;
+}
+
+struct job *job_free(struct job *j)
+{
+	if (!j)
+		return NULL;
+	snapshot_clear(&j->survey);
+	free(j->sights);
+	free(j->before);
+	free(j);
+	return NULL;
+}
+
+static void run_survey(struct sys *sys, struct job *j)
+{
+	struct survey_options o = {
+		.min_region_bytes = j->survey.policy.min_region_bytes,
+		.want_flags = j->want_flags,
+	};
+
+	j->err = vm_identify(sys, j->process, &j->survey.vm);
+	if (j->err == 0)
+		j->err = region_survey(sys, j->process, &o, &j->survey);
+}
+
+/* Is the memory still what the plan saw? A guest may give memory back at any moment; the time
+ * between this look and the call is as short as it can be from outside. */
+static bool confirm(struct job *j)
+{
+	int r;
+
+	if (j->action.kind == ACTION_COPY)
+		r = look_pages(&j->look, j->start, j->end, &j->before, &j->n_before);
+	else
+		r = look_blocks(&j->look, j->start, j->end, &j->before, &j->n_before);
+	if (r < 0) {
+		j->outcome.err = -r;
+		return false;
+	}
+	if (!action_is_confirmed(&j->action, j->before, j->n_before, j->min_populated_bp,
+				 &j->look.geometry)) {
+		j->outcome.err = ECANCELED;
+		return false;
+	}
+	return true;
+}
+
+static void run_act(struct sys *sys, struct job *j)
+{
+	j->outcome.action = j->action.id;
+	if (!j->must_confirm || confirm(j)) {
+		if (!j->is_dry_run)
+			j->outcome = collapse_act(sys, j->process, &j->action, &j->look.geometry);
+	}
+	/* Never believe the return value: look. */
+	j->err = look_blocks(&j->look, j->start, j->end, &j->sights, &j->n_sights);
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+void job_run(struct sys *sys, struct job *j)
+{
+	uint64_t began_ns = thread_cpu_ns();
+
+	switch (j->kind) {
+	case JOB_SURVEY:
+		run_survey(sys, j);
+		break;
+	case JOB_LOOK:
+		j->err = look_blocks(&j->look, j->start, j->end, &j->sights, &j->n_sights);
+		break;
+	case JOB_COUNT:
+		j->err = look_pages(&j->look, j->start, j->end, &j->sights, &j->n_sights);
+		break;
+	case JOB_EDGES:
+		j->err = look_count(&j->look, j->start, j->end, &j->edge_pages);
+		break;
+	case JOB_ACT:
+		run_act(sys, j);
+		break;
+	case JOB_SWEEP:
+		j->has_userfaultfd = host_has_userfaultfd(sys);
+		break;
+	}
+	j->cpu_ns = thread_cpu_ns() - began_ns;
+}

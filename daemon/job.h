@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* One piece of work for a worker thread, with its answer. A job owns what it points to, except the
+ * process: the guest keeps that open until its last job is back. */
+
+#include "action.h"
+#include "look.h"
+#include "policy.h"
+#include "snapshot.h"
+
+enum job_kind {
+	JOB_SURVEY, /* read the mappings anew: `survey` is filled */
+	JOB_LOOK,   /* ladder over [start, end): sights */
+	JOB_COUNT,  /* every page of [start, end): sights */
+	JOB_EDGES,  /* present pages of [start, end): edge_pages of region */
+	JOB_ACT,    /* action: before, outcome, sights (the second look) */
+	JOB_SWEEP,  /* does anybody on the host hold a userfaultfd: has_userfaultfd */
+};
+
+struct job {
+	enum job_kind kind;
+	uint64_t guest;		       /* id; 0 for the host */
+	const struct process *process; /* not owned */
+	struct look look;	       /* for LOOK, COUNT, EDGES, ACT */
+	hva_t start, end;
+	uint32_t region;
+	bool want_flags;   /* SURVEY */
+	uint16_t min_populated_bp; /* ACT copy: what each block must still have */
+	bool must_confirm; /* ACT: look once more before the call */
+	bool is_dry_run;   /* ACT: everything but the call */
+	struct action action;
+
+	/* answers */
+	int err; /* 0 or negative errno: the job could not be done */
+	struct snapshot survey;
+	struct sight *sights;
+	size_t n_sights;
+	struct sight *before;
+	size_t n_before;
+	struct outcome outcome;
+	uint64_t edge_pages;
+	bool has_userfaultfd;
+	uint64_t cpu_ns; /* what it cost the worker */
+
+	struct job *next; /* the executor's */
+};
+
+struct job *job_new(enum job_kind kind, uint64_t guest,
+		    const struct process *process); /* NULL: no memory */
+struct job *job_free(struct job *j);
+
+void job_run(struct sys *sys, struct job *j); /* on a worker thread; fills the answers */

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* thpd: options, the event loop, signals, systemd's notifications. Everything else is in the
+ * manager. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "bus.h"
+#include "cleanup.h"
+#include "log.h"
+#include "manager.h"
+
+#define DEFAULT_RUNTIME_DIR "/run/thpd"
+
+struct arguments {
+	struct manager_options manager;
+	bool is_check_only;
+	bool is_verbose;
+};
+
+static void print_help(void)
+{
+	puts("thpd [OPTIONS]\n"
+	     "Keeps the memory of virtual machines mapped by huge pages. See thpd(8).\n\n"
+	     "  --config-dir=DIR   the only place searched for thpd.conf, thpd.conf.d/ and vm.d/\n"
+	     "  --runtime-dir=DIR  where the socket is (default " DEFAULT_RUNTIME_DIR ")\n"
+	     "  --once             work at full speed until nothing that pays is left, then exit\n"
+	     "  --dry-run          look, explain and plan, but change nothing\n"
+	     "  --check-config     read the configuration, print its problems, exit 1 if there are "
+	     "any\n"
+	     "  --verbose          log what is done at each step\n"
+	     "  -h, --help         this text\n"
+	     "  --version          the version");
+}
+
+/* 0: go on; 1: done, exit 0; -EINVAL: usage. */
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	enum { CONFIG_DIR = 256, RUNTIME_DIR, ONCE, DRY_RUN, CHECK_CONFIG, VERBOSE, VERSION };
+	static const struct option options[] = {
+		{"config-dir", required_argument, NULL, CONFIG_DIR},
+		{"runtime-dir", required_argument, NULL, RUNTIME_DIR},
+		{"once", no_argument, NULL, ONCE},
+		{"dry-run", no_argument, NULL, DRY_RUN},
+		{"check-config", no_argument, NULL, CHECK_CONFIG},
+		{"verbose", no_argument, NULL, VERBOSE},
+		{"version", no_argument, NULL, VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+		switch (c) {
+		case CONFIG_DIR:
+			a->manager.config_dir = optarg;
+			break;
+		case RUNTIME_DIR:
+			a->manager.runtime_dir = optarg;
+			break;
+		case ONCE:
+			a->manager.is_once = true;
+			break;
+		case DRY_RUN:
+			a->manager.is_dry_run = true;
+			break;
+		case CHECK_CONFIG:
+			a->is_check_only = true;
+			break;
+		case VERBOSE:
+			a->is_verbose = true;
+			break;
+		case VERSION:
+			puts("thpd " THPD_VERSION);
+			return 1;
+		case 'h':
+			print_help();
+			return 1;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "thpd: '%s' is not an option; see thpd --help\n", argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_config(const struct arguments *a)
+{
+	struct config c;
+	int r = config_load(a->manager.config_dir, &c), status;
+
+	if (r < 0) {
+		fprintf(stderr, "thpd: cannot read the configuration: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < c.n_problems; i++)
+		fprintf(stderr, "%s\n", c.problems[i].text);
+	if (c.n_problems == 0)
+		printf("%zu files read, no problems\n", c.n_sources);
+	status = c.n_problems == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	config_clear(&c);
+	return status;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)source;
+	(void)si;
+	(void)sd_notify(0, "RELOADING=1");
+	if (manager_reload(userdata) < 0)
+		log_error("reload failed; the old configuration stays");
+	else
+		log_info("configuration reloaded");
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)si;
+	(void)userdata;
+	(void)sd_notify(0, "STOPPING=1");
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int add_signals(sd_event *event, struct manager *m)
+{
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = sd_event_add_signal(event, NULL, SIGTERM, on_stop, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGINT, on_stop, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, m);
+	return r < 0 ? r : 0;
+}
+
+static int make_runtime_dir(const char *dir)
+{
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
+		log_error("cannot make the runtime directory %s: %s", dir, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static int serve(sd_event *event, struct manager *m, const struct arguments *a)
+{
+	struct bus *bus = NULL;
+	int r = make_runtime_dir(a->manager.runtime_dir);
+
+	if (r == 0)
+		r = add_signals(event, m);
+	if (r == 0)
+		r = bus_new(event, m, a->manager.runtime_dir, &bus);
+	if (r == 0)
+		r = manager_start(m);
+	if (r == 0) {
+		(void)sd_event_set_watchdog(event, true);
+		(void)sd_notify(0, "READY=1");
+		r = sd_event_loop(event);
+	}
+	bus_free(bus);
+	return r;
+}
+
+static int run(const struct arguments *a)
+{
+	struct manager *m = NULL;
+	struct sys sys = SYS_INIT;
+	sd_event *event = NULL;
+	int r = sd_event_default(&event);
+
+	if (r >= 0)
+		r = sys_open_host(&sys);
+	if (r >= 0)
+		r = manager_new(event, &sys, &a->manager, &m);
+	if (r >= 0)
+		r = serve(event, m, a);
+	if (r < 0)
+		log_error("stopped: %s", strerror(-r));
+	manager_free(m);
+	sys_close(&sys);
+	sd_event_unref(event);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = {.manager.runtime_dir = DEFAULT_RUNTIME_DIR};
+	int r = parse_arguments(argc, argv, &a);
+
+	if (r < 0)
+		return 2;
+	if (r > 0)
+		return EXIT_SUCCESS;
+	log_open(a.is_verbose);
+	return a.is_check_only ? check_config(&a) : run(&a);
+}

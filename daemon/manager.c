@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The manager: who is under care, when each is looked at again, and what operators ask.
+ *
+ * Theory of operation. Every Interval= the tick reads cheap signs: two counters of /proc/vmstat,
+ * the last pid of /proc/loadavg, and per VM one line of statm; every tenth tick the minor faults
+ * too. A VM is due when its signs moved, when huge mappings were split anywhere on the host, when
+ * it is young, when its last look is older than MaxAge=, or when a hold is over; it is never looked
+ * at more often than the cost of a look allows (LOOK_DUTY in cycle.c). Looks and calls run on the
+ * executor's threads; their results come back through one eventfd, and only this thread changes
+ * state. */
+
+#include "manager.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "bits.h"
+#include "cleanup.h"
+#include "features.h"
+#include "hostfacts.h"
+#include "log.h"
+#include "parse.h"
+#include "state.h"
+
+#define NS_PER_S	   UINT64_C(1000000000)
+#define FAULTS_EVERY_TICKS 10
+/* A VM's memory is often touched first in the seconds after it was found. */
+#define YOUNG_NS      (30 * NS_PER_S)
+#define YOUNG_LOOK_NS (5 * NS_PER_S)
+/* Anyone who holds a userfaultfd is looked for this often at most; the VMM's own fds are read in
+ * every survey. */
+#define SWEEP_NS (60 * NS_PER_S)
+
+uint64_t manager_now_ns(const struct manager *m)
+{
+	return m->sys->ops->now_ns(m->sys);
+}
+
+uint64_t manager_realtime_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+struct guest *manager_find_guest(struct manager *m, uint64_t id)
+{
+	for (struct guest *g = m->guests; g; g = g->next)
+		if (g->id == id)
+			return g;
+	return NULL;
+}
+
+static void unlink_guest(struct manager *m, struct guest *g)
+{
+	struct guest **at = &m->guests;
+
+	while (*at && *at != g)
+		at = &(*at)->next;
+	if (*at)
+		*at = g->next;
+}
+
+void manager_drop_guest(struct manager *m, struct guest *g, const char *why)
+{
+	if (!g->is_doomed) {
+		log_vm(LOG_INFO, g->snapshot.vm.name, "pid %d is no longer looked after: %s",
+		       (int)g->process.pid, why);
+		m->counters.vms_gone++;
+		g->is_doomed = true;
+	}
+	if (g->jobs_in_flight > 0)
+		return;
+	unlink_guest(m, g);
+	guest_free(g);
+}
+
+/* ---- the tick -------------------------------------------------------------------------- */
+
+void manager_wake_at(struct manager *m, uint64_t when_ns)
+{
+	uint64_t usec = when_ns / 1000 + 1, planned;
+
+	if (m->tick && sd_event_source_get_time(m->tick, &planned) >= 0 && usec < planned)
+		(void)sd_event_source_set_time(m->tick, usec);
+}
+
+/* Since the last look: the ledger keeps holds that are over for their strikes. */
+static bool has_ended(const struct guest *g, uint64_t until_ns, uint64_t now_ns)
+{
+	return until_ns <= now_ns && until_ns > g->looked_ns;
+}
+
+static bool has_hold_ended(const struct guest *g, uint64_t now_ns)
+{
+	for (size_t i = 0; i < g->ledger.n_holds; i++)
+		if (has_ended(g, g->ledger.holds[i].until_ns, now_ns))
+			return true;
+	return has_ended(g, g->ledger.memcg_until_ns, now_ns);
+}
+
+static bool is_due_by_time(const struct manager *m, const struct guest *g, uint64_t now_ns)
+{
+	uint64_t age = sat_sub_u64(now_ns, g->looked_ns);
+
+	if (age >= m->config.max_age_ns)
+		return true;
+	if (now_ns < g->adopted_ns + YOUNG_NS && age >= YOUNG_LOOK_NS)
+		return true;
+	return has_hold_ended(g, now_ns);
+}
+
+/* Reads the VM's signs; -ESRCH when it is gone. */
+static int read_pulse(struct guest *g, bool with_faults)
+{
+	struct pulse p = g->pulse;
+	int r = pulse_read(&g->process, &p);
+
+	if (r == 0 && with_faults)
+		r = pulse_read_faults(&g->process, &p);
+	if (r < 0)
+		return r;
+	if (p.size_pages != g->pulse.size_pages || p.resident_pages != g->pulse.resident_pages ||
+	    p.minor_faults != g->pulse.minor_faults)
+		g->is_due = true;
+	g->pulse = p;
+	return 0;
+}
+
+static void tend_guest(struct manager *m, struct guest *g, bool with_faults, bool has_splits)
+{
+	uint64_t now_ns = manager_now_ns(m);
+
+	if (g->is_doomed)
+		return;
+	if (read_pulse(g, with_faults) == -ESRCH) {
+		manager_drop_guest(m, g, "process gone");
+		return;
+	}
+	if (g->snapshot.policy.mode == MODE_OFF)
+		return;
+	if (has_splits || is_due_by_time(m, g, now_ns))
+		g->is_due = true;
+	if (g->phase == PHASE_WAIT && now_ns >= g->retry_ns)
+		cycle_resume(m, g);
+	else if (g->phase == PHASE_WAIT)
+		manager_wake_at(m, g->retry_ns);
+	else if (g->phase == PHASE_IDLE && g->is_due && now_ns >= g->not_before_ns)
+		cycle_start(m, g);
+}
+
+static void start_sweep(struct manager *m, uint64_t now_ns)
+{
+	struct job *j;
+
+	if (m->is_sweep_running || now_ns < m->swept_ns + SWEEP_NS)
+		return;
+	j = job_new(JOB_SWEEP, 0, NULL);
+	if (!j)
+		return;
+	m->is_sweep_running = true;
+	executor_submit(m->executor, j);
+}
+
+static void tend_all(struct manager *m)
+{
+	uint64_t now_ns = manager_now_ns(m);
+	struct host_pulse p = m->pulse;
+	bool has_splits, with_faults;
+
+	(void)host_pulse_read(&m->pulse_reader, &p);
+	has_splits = p.split_pmd != m->pulse.split_pmd || p.split_page != m->pulse.split_page;
+	if (discovery_run(m, p.last_pid != m->pulse.last_pid) < 0)
+		log_warning("cannot list processes");
+	m->pulse = p;
+	with_faults = now_ns >= m->faults_read_ns + FAULTS_EVERY_TICKS * m->config.interval_ns;
+	if (with_faults)
+		m->faults_read_ns = now_ns;
+	start_sweep(m, now_ns);
+	for (struct guest *g = m->guests, *next; g; g = next) {
+		next = g->next;
+		tend_guest(m, g, with_faults, has_splits);
+	}
+}
+
+static void stop_if_done(struct manager *m)
+{
+	if (m->options.is_once && manager_is_done(m))
+		(void)sd_event_exit(m->event, 0);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+
+	(void)usec;
+	(void)sd_event_source_set_time(source,
+				       manager_now_ns(m) / 1000 + m->config.interval_ns / 1000);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	tend_all(m);
+	stop_if_done(m);
+	return 0;
+}
+
+static void take_sweep(struct manager *m, const struct job *j)
+{
+	m->is_sweep_running = false;
+	m->swept_ns = manager_now_ns(m);
+	if (j->has_userfaultfd && !m->host.is_uffd_seen)
+		for (struct guest *g = m->guests; g; g = g->next)
+			g->is_due = true; /* their flags have to be read before anything is done to
+					     them */
+	m->host.is_uffd_seen = j->has_userfaultfd;
+}
+
+static int on_results(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+	struct job *j;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	while ((j = executor_collect(m->executor))) {
+		struct guest *g = manager_find_guest(m, j->guest);
+
+		if (j->kind == JOB_SWEEP)
+			take_sweep(m, j);
+		else if (g)
+			cycle_take_result(m, g, j);
+		job_free(j);
+	}
+	stop_if_done(m);
+	return 0;
+}
+
+bool manager_is_done(const struct manager *m)
+{
+	for (const struct guest *g = m->guests; g; g = g->next)
+		if (g->phase != PHASE_IDLE || g->cycles == 0)
+			return false;
+	return true;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+static void log_problems(const struct config *c)
+{
+	for (size_t i = 0; i < c->n_problems; i++)
+		log_warning("%s", c->problems[i].text);
+}
+
+static int read_host(struct manager *m)
+{
+	int r = host_read_geometry(m->sys, &m->geometry);
+
+	if (r < 0) {
+		log_error(
+			"this kernel has no transparent huge pages (CONFIG_TRANSPARENT_HUGEPAGE)");
+		return r;
+	}
+	r = host_read_knobs(m->sys, &m->geometry, &m->host);
+	if (r < 0)
+		return r;
+	(void)host_read_memory(m->sys, &m->geometry, &m->host);
+	r = features_probe(m->sys, &m->geometry, &m->host, &m->lost_why);
+	if (r == -EOPNOTSUPP) {
+		log_error("thpd needs Linux 6.1 or newer; this is %s", m->host.kernel_release);
+		return r;
+	}
+	if (m->lost_why)
+		log_warning("%s", m->lost_why);
+	m->host.is_uffd_seen = host_has_userfaultfd(m->sys);
+	m->swept_ns = manager_now_ns(m);
+	return 0;
+}
+
+static void set_budget(struct manager *m)
+{
+	struct budget b = m->config.budget;
+
+	b.block_bytes = block_bytes(&m->geometry);
+	if (m->options.is_once)
+		b.copy_bytes_per_s = UINT64_MAX;
+	governor_set_budget(&m->governor, &b, manager_now_ns(m));
+}
+
+static uint32_t worker_count(const struct manager *m)
+{
+	if (m->config.workers > 0)
+		return m->config.workers;
+	return m->host.cpus < 1 ? 1 : m->host.cpus > 4 ? 4 : m->host.cpus;
+}
+
+int manager_new(sd_event *event, struct sys *sys, const struct manager_options *o,
+		struct manager **ret)
+{
+	struct manager *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	m->event = sd_event_ref(event);
+	m->sys = sys;
+	m->options = *o;
+	m->next_guest_id = 1;
+	m->pulse_reader = (struct host_pulse_reader){-EBADF, -EBADF};
+	r = config_load(o->config_dir, &m->config);
+	if (r == 0)
+		r = read_host(m);
+	if (r == 0) {
+		log_problems(&m->config);
+		governor_init(&m->governor, &m->config.budget, manager_now_ns(m));
+		set_budget(m);
+		r = executor_new(sys, worker_count(m), &m->executor);
+	}
+	if (r < 0) {
+		manager_free(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+	if (!m)
+		return NULL;
+	sd_event_source_unref(m->tick);
+	sd_event_source_unref(m->results);
+	executor_free(m->executor); /* before the guests: its jobs use their fds */
+	while (m->guests) {
+		struct guest *g = m->guests;
+
+		m->guests = g->next;
+		guest_free(g);
+	}
+	host_pulse_close(&m->pulse_reader);
+	config_clear(&m->config);
+	free(m->strangers);
+	sd_event_unref(m->event);
+	free(m);
+	return NULL;
+}
+
+int manager_start(struct manager *m)
+{
+	int r = host_pulse_open(m->sys, &m->pulse_reader);
+
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(m->event, &m->results, executor_fd(m->executor), EPOLLIN, on_results,
+			    m);
+	if (r < 0)
+		return r;
+	return sd_event_add_time(m->event, &m->tick, CLOCK_MONOTONIC, 0, 1000, on_tick, m);
+}
+
+int manager_reload(struct manager *m)
+{
+	struct config fresh;
+	int r = config_load(m->options.config_dir, &fresh);
+
+	if (r < 0)
+		return r;
+	config_clear(&m->config);
+	m->config = fresh;
+	log_problems(&m->config);
+	set_budget(m);
+	discovery_forget_strangers(m);
+	for (struct guest *g = m->guests; g; g = g->next) {
+		guest_apply_policy(g, &m->config);
+		g->is_due = true;
+		g->not_before_ns = 0;
+	}
+	manager_wake_at(m, 0);
+	return 0;
+}
+
+/* ---- requests -------------------------------------------------------------------------- */
+
+static bool is_called(const struct guest *g, const char *who)
+{
+	pid_t pid;
+
+	if (parse_pid(who, &pid) == 0 && pid == g->process.pid)
+		return true;
+	return strcmp(g->snapshot.vm.name, who) == 0 ||
+	       (g->snapshot.vm.uuid[0] && strcasecmp(g->snapshot.vm.uuid, who) == 0);
+}
+
+static int find_called(struct manager *m, const char *who, struct guest **ret)
+{
+	struct guest *found = NULL;
+
+	for (struct guest *g = m->guests; g; g = g->next) {
+		if (g->is_doomed || !is_called(g, who))
+			continue;
+		if (found)
+			return -ENOTUNIQ;
+		found = g;
+	}
+	if (!found)
+		return -ENOENT;
+	*ret = found;
+	return 0;
+}
+
+/* Takes the object. */
+static int to_text(struct json_object *o, char **ret)
+{
+	const char *text;
+
+	if (!o)
+		return -ENOMEM;
+	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_NOSLASHESCAPE);
+	*ret = text ? strdup(text) : NULL;
+	json_object_put(o);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int manager_status_json(struct manager *m, char **ret)
+{
+	return to_text(report_status(m), ret);
+}
+
+int manager_show_json(struct manager *m, const char *who, char **ret)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	return r < 0 ? r : to_text(report_show(m, g), ret);
+}
+
+int manager_explain_json(struct manager *m, const char *who, const char *address, char **ret)
+{
+	struct guest *g;
+	hva_t only = 0;
+	int r = find_called(m, who, &g);
+
+	if (r == 0 && address[0])
+		r = parse_hex_u64(address, &only);
+	return r < 0 ? r : to_text(report_explain(g, only, address[0] != 0), ret);
+}
+
+int manager_plan_json(struct manager *m, const char *who, char **ret)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	return r < 0 ? r : to_text(report_plan(m, g), ret);
+}
+
+int manager_snapshot_json(struct manager *m, const char *who, char **ret)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	return r < 0 ? r : snapshot_to_json(&g->snapshot, true, ret);
+}
+
+int manager_config_text(struct manager *m, char **ret)
+{
+	return config_format(&m->config, ret);
+}
+
+static void drop_busy_holds(struct ledger *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n_holds; i++)
+		if (l->holds[i].reason != REASON_BUSY_RETRY)
+			l->holds[kept++] = l->holds[i];
+	l->n_holds = kept;
+}
+
+int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	if (r < 0)
+		return r;
+	drop_busy_holds(&g->ledger);
+	g->is_due = true;
+	g->not_before_ns = 0;
+	*ret_ticket = g->cycles + (g->phase == PHASE_IDLE ? 1 : 2);
+	if (g->phase == PHASE_IDLE)
+		cycle_start(m, g);
+	return 0;
+}
+
+int manager_pause(struct manager *m, const char *who, bool is_paused)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	if (r < 0)
+		return r;
+	g->snapshot.policy.is_paused = is_paused;
+	log_vm(LOG_INFO, g->snapshot.vm.name, is_paused ? "paused" : "resumed");
+	if (!is_paused) {
+		g->is_due = true;
+		g->not_before_ns = 0;
+		manager_wake_at(m, 0);
+	}
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The owner of everything the daemon knows: VMs, their cycles, the governor, the executor. One
+ * thread, one writer. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "sys.h"
+
+struct manager;
+
+struct manager_options {
+	const char *config_dir;	 /* NULL = the standard places */
+	const char *runtime_dir; /* socket and state */
+	bool is_once;		 /* stop when nothing that pays is left */
+	bool is_dry_run;	 /* everything but the last call */
+};
+
+int manager_new(sd_event *event, struct sys *sys, const struct manager_options *o,
+		struct manager **ret);
+struct manager *manager_free(struct manager *m);
+int manager_start(struct manager *m); /* first discovery, timers */
+int manager_reload(struct manager *m);
+bool manager_is_done(const struct manager *m); /* --once: nothing left */
+
+/* For the bus: each returns 0 with malloc'ed JSON, -ENOENT (no such VM; `who` is a name, UUID or
+ * pid), -ENOTUNIQ (several VMs of that name), or another -errno. Formats: docs/ARCHITECTURE.md,
+ * "Interface". */
+int manager_status_json(struct manager *m, char **ret);
+int manager_show_json(struct manager *m, const char *who, char **ret);
+int manager_explain_json(struct manager *m, const char *who, const char *address,
+			 char **ret); /* address "" = all */
+int manager_plan_json(struct manager *m, const char *who, char **ret);
+int manager_snapshot_json(struct manager *m, const char *who, char **ret);
+int manager_config_text(struct manager *m, char **ret);
+
+/* Looks at and serves the VM at once, ignoring its holds of kind busy-retry. *ret_ticket: the
+ * request is done when the VM's "cycles" in status is at least the ticket. */
+int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket);
+int manager_pause(struct manager *m, const char *who, bool is_paused);

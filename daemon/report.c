@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What the daemon tells: JSON for the bus. Formats in docs/ARCHITECTURE.md, "Interface". */
+
+#include <json-c/json.h>
+#include <stdio.h>
+
+#include "bits.h"
+#include "report_json.h"
+#include "state.h"
+
+static void add_string(struct json_object *o, const char *key, const char *value)
+{
+	json_object_object_add(o, key, json_object_new_string(value));
+}
+
+static void add_u64(struct json_object *o, const char *key, uint64_t value)
+{
+	json_object_object_add(o, key, json_object_new_uint64(value));
+}
+
+static void add_hex(struct json_object *o, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
+	add_string(o, key, text);
+}
+
+static void add_bool(struct json_object *o, const char *key, bool value)
+{
+	json_object_object_add(o, key, json_object_new_boolean(value));
+}
+
+static const char *phase_name(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_IDLE:
+		return "idle";
+	case PHASE_SURVEY:
+	case PHASE_LOOK:
+	case PHASE_COUNT:
+		return "looking";
+	case PHASE_ACT:
+		return "acting";
+	case PHASE_WAIT:
+		return "waiting";
+	}
+	return "idle";
+}
+
+static struct json_object *report_last_action(const struct last_action *a)
+{
+	struct json_object *o;
+
+	if (!a->is_set)
+		return NULL;
+	o = json_object_new_object();
+	add_string(o, "kind", action_kind_name(a->kind));
+	add_u64(o, "actions", a->actions);
+	add_u64(o, "bytes", a->bytes);
+	json_object_object_add(o, "huge_bytes_delta", json_object_new_int64(a->huge_bytes_delta));
+	add_u64(o, "worst_call_ns", a->worst_call_ns);
+	add_u64(o, "cycle_ns", a->cycle_ns);
+	add_string(o, "effect", effect_name(a->effect));
+	add_string(o, "reason", reason_slug(a->reason));
+	add_u64(o, "errno", (uint64_t)a->err);
+	add_u64(o, "ended_realtime_us", a->ended_realtime_us);
+	return o;
+}
+
+/* Basis points of resident memory that is huge; 0 of nothing. Rounded down, so that 10000 means all
+ * of it. */
+static uint64_t coverage_bp(const struct totals *t)
+{
+	return t->resident_bytes == 0
+		       ? 0
+		       : (uint64_t)((unsigned __int128)t->huge_bytes * 10000 / t->resident_bytes);
+}
+
+struct json_object *report_guest(const struct manager *m, const struct guest *g)
+{
+	const struct vm *vm = &g->snapshot.vm;
+	struct json_object *o = json_object_new_object();
+
+	(void)m;
+	add_string(o, "name", vm->name);
+	add_u64(o, "pid", (uint64_t)vm->pid);
+	add_string(o, "uuid", vm->uuid);
+	add_string(o, "backing", guest_backing(g));
+	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
+	add_bool(o, "paused", g->snapshot.policy.is_paused);
+	add_string(o, "phase", phase_name(g->phase));
+	add_u64(o, "cycles", g->cycles);
+	add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
+	(void)totals_add_to_json(o, &g->diagnosis.totals);
+	json_object_object_add(o, "last_action", report_last_action(&g->last_action));
+	add_string(o, "policy_file", g->rule ? g->rule->file : "");
+	return o;
+}
+
+static const struct {
+	enum feature feature;
+	const char *name, *lost;
+} features[] = {
+	{FEATURE_COLLAPSE, "collapse",
+	 "Nothing can be collapsed: process_madvise needs CAP_SYS_NICE and CAP_SYS_PTRACE."},
+	{FEATURE_COLLAPSE_SHMEM, "collapse-shmem",
+	 "Shared memory cannot be collapsed on this host: see `thpctl doctor`."},
+	{FEATURE_PAGEMAP_SCAN, "pagemap-scan", "Looking is slow: PAGEMAP_SCAN needs Linux 6.7."},
+	{FEATURE_PFN, "pfn",
+	 "Huge folios cannot be told from small ones: page frame numbers need CAP_SYS_ADMIN."},
+	{FEATURE_KPAGEFLAGS, "kpageflags",
+	 "Huge folios cannot be told from small ones: /proc/kpageflags is not readable."},
+	{FEATURE_ELIGIBILITY_PROBE, "eligibility-probe",
+	 "smaps is read in every survey: this kernel does not answer the probe."},
+	{FEATURE_UFFD_SAFE, "uffd-safe",
+	 "VMs are left alone while any userfaultfd exists: this kernel is older than 6.4."},
+};
+
+static struct json_object *report_counters(const struct counters *c)
+{
+	struct json_object *o = json_object_new_object();
+
+#define COUNTER(id, name, sentence) add_u64(o, name, c->id);
+#include "counters.def"
+#undef COUNTER
+	return o;
+}
+
+static struct json_object *report_host(const struct manager *m)
+{
+	struct json_object *o = json_object_new_object(), *have = json_object_new_array(),
+			   *lost = json_object_new_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		if (m->host.features & (uint32_t)features[i].feature)
+			json_object_array_add(have, json_object_new_string(features[i].name));
+		else
+			json_object_array_add(lost, json_object_new_string(features[i].lost));
+	add_string(o, "version", THPD_VERSION);
+	add_string(o, "kernel", m->host.kernel_release);
+	add_u64(o, "block_bytes", block_bytes(&m->geometry));
+	json_object_object_add(o, "features", have);
+	json_object_object_add(o, "lost", lost);
+	add_u64(o, "free_block_bytes", host_free_block_bytes(&m->host));
+	add_bool(o, "dry_run", m->options.is_dry_run);
+	add_u64(o, "config_problems", m->config.n_problems);
+	json_object_object_add(o, "counters", report_counters(&m->counters));
+	return o;
+}
+
+struct json_object *report_status(struct manager *m)
+{
+	struct json_object *o = json_object_new_object(), *vms = json_object_new_array();
+
+	for (const struct guest *g = m->guests; g; g = g->next)
+		if (!g->is_doomed)
+			json_object_array_add(vms, report_guest(m, g));
+	json_object_object_add(o, "vms", vms);
+	json_object_object_add(o, "host", report_host(m));
+	return o;
+}
+
+static struct json_object *report_policy(const struct manager *m, const struct guest *g)
+{
+	const char *const *origin = g->rule ? g->rule->origin : m->config.origin;
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned key = 0; key < POLICY_KEY_MAX; key++) {
+		struct json_object *o = json_object_new_object();
+		char value[64];
+
+		config_format_policy_value(&g->snapshot.policy, (enum policy_key)key, value,
+					   sizeof(value));
+		add_string(o, "key", config_policy_key_name((enum policy_key)key));
+		add_string(o, "value", value);
+		add_string(o, "origin", origin[key] ? origin[key] : "default");
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *report_region(const struct region *r,
+					 const struct mmu_geometry *geometry)
+{
+	struct json_object *o = json_object_new_object();
+	char path[256];
+
+	vm_sanitize(path, sizeof(path), r->path ? r->path : "");
+	add_hex(o, "start", r->start);
+	add_hex(o, "end", r->end);
+	add_u64(o, "bytes", r->end - r->start);
+	add_string(o, "backing", backing_name(r->backing));
+	add_bool(o, "shared", r->is_shared);
+	add_string(o, "path", path);
+	add_u64(o, "file_offset", r->file_offset);
+	add_bool(o, "congruent", region_is_congruent(r, geometry));
+	add_u64(o, "misaligned_bytes", region_misalignment(r, geometry));
+	add_bool(o, "flags_known", r->are_flags_known);
+	add_u64(o, "flags", r->flags);
+	return o;
+}
+
+struct json_object *report_show(const struct manager *m, const struct guest *g)
+{
+	struct json_object *o = json_object_new_object(), *vm = report_guest(m, g),
+			   *regions = json_object_new_array();
+
+	add_string(vm, "comm", g->snapshot.vm.comm);
+	add_string(vm, "exe", g->snapshot.vm.exe);
+	add_string(vm, "cgroup", g->snapshot.vm.cgroup);
+	add_u64(vm, "uid", g->snapshot.vm.uid);
+	add_u64(vm, "starttime", g->snapshot.vm.starttime);
+	add_bool(vm, "has_kvm", g->snapshot.vm.has_kvm);
+	add_bool(vm, "has_userfaultfd", g->snapshot.vm.has_uffd);
+	add_bool(vm, "has_vfio", g->snapshot.vm.has_vfio);
+	add_u64(vm, "holds", g->ledger.n_holds);
+	for (size_t i = 0; i < g->snapshot.n_regions; i++)
+		json_object_array_add(regions,
+				      report_region(&g->snapshot.regions[i], &m->geometry));
+	json_object_object_add(o, "vm", vm);
+	json_object_object_add(o, "policy", report_policy(m, g));
+	json_object_object_add(o, "regions", regions);
+	return o;
+}
+
+struct json_object *report_explain(const struct guest *g, hva_t only, bool has_only)
+{
+	struct json_object *o = json_object_new_object(), *runs = json_object_new_array();
+
+	for (size_t i = 0; i < g->diagnosis.n_runs; i++) {
+		const struct run *run = &g->diagnosis.runs[i];
+
+		if (!has_only || (only >= run->start && only - run->start < run->bytes))
+			json_object_array_add(runs, run_to_json(run));
+	}
+	add_string(o, "name", g->snapshot.vm.name);
+	add_u64(o, "pid", (uint64_t)g->snapshot.vm.pid);
+	json_object_object_add(o, "runs", runs);
+	json_object_object_add(o, "totals", totals_to_json(&g->diagnosis.totals));
+	return o;
+}
+
+struct json_object *report_plan(const struct manager *m, const struct guest *g)
+{
+	struct plan_limits limits = {.copy_allowance_bytes = UINT64_MAX,
+				     .first_id = m->next_action_id};
+	struct json_object *o = json_object_new_object(), *actions = json_object_new_array();
+	struct plan plan = PLAN_INIT;
+
+	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
+		json_object_put(actions);
+		json_object_put(o);
+		return NULL;
+	}
+	for (size_t i = 0; i < plan.n_actions; i++)
+		json_object_array_add(actions, action_to_json(&plan.actions[i]));
+	add_string(o, "name", g->snapshot.vm.name);
+	json_object_object_add(o, "actions", actions);
+	add_u64(o, "remap_bytes", plan.remap_bytes);
+	add_u64(o, "copy_bytes", plan.copy_bytes);
+	plan_clear(&plan);
+	return o;
+}

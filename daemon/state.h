@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The manager's state, shared by the files that make up the manager: manager.c (timers, requests),
+ * discovery.c (who is there), cycle.c (one VM's cycle), report.c (JSON). */
+
+#include "executor.h"
+#include "governor.h"
+#include "guest.h"
+#include "manager.h"
+#include "pulse.h"
+
+/* Pids that were looked at and are no VMs: not identified again for a while, unless their size
+ * changed. */
+struct stranger {
+	pid_t pid;
+	uint64_t seen_ns;
+};
+
+struct counters {
+#define COUNTER(id, name, sentence) uint64_t id;
+#include "counters.def"
+#undef COUNTER
+};
+
+struct manager {
+	sd_event *event;
+	struct sys *sys;
+	struct manager_options options;
+	struct config config;
+	struct mmu_geometry geometry;
+	struct host host;
+	const char *lost_why; /* what the feature probe missed; static or NULL */
+	struct governor governor;
+	struct executor *executor;
+	struct counters counters;
+
+	struct guest *guests; /* owned list, by adoption */
+	uint64_t next_guest_id;
+	uint32_t next_action_id;
+
+	struct host_pulse_reader pulse_reader;
+	struct host_pulse pulse;
+	struct stranger *strangers; /* owned; sorted by pid */
+	size_t n_strangers;
+	uint64_t discovered_ns, swept_ns, faults_read_ns;
+	bool is_sweep_running;
+
+	sd_event_source *tick, *results;
+};
+
+uint64_t manager_now_ns(const struct manager *m);
+uint64_t manager_realtime_us(void);
+void manager_wake_at(struct manager *m,
+		     uint64_t when_ns); /* the tick comes at that time at the latest */
+struct guest *manager_find_guest(struct manager *m, uint64_t id);
+void manager_drop_guest(struct manager *m, struct guest *g,
+			const char *why); /* now, or when its jobs are back */
+
+/* discovery.c */
+int discovery_run(struct manager *m, bool is_full);
+void discovery_forget_strangers(struct manager *m);
+
+/* cycle.c */
+void cycle_start(struct manager *m, struct guest *g);  /* IDLE: survey anew */
+void cycle_resume(struct manager *m, struct guest *g); /* WAIT: decide again */
+void cycle_take_result(struct manager *m, struct guest *g, struct job *j);
+
+/* report.c */
+struct json_object;
+struct json_object *report_guest(const struct manager *m, const struct guest *g);
+struct json_object *report_status(struct manager *m);
+struct json_object *report_show(const struct manager *m, const struct guest *g);
+struct json_object *report_explain(const struct guest *g, hva_t only, bool has_only);
+struct json_object *report_plan(const struct manager *m, const struct guest *g);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "thpd.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "checkup.h"
+#include "cleanup.h"
+#include "diagnose.h"
+#include "features.h"
+#include "hostfacts.h"
+#include "plan.h"
+#include "record.h"
+#include "report_json.h"
+#include "snapshot.h"
+
+static void json_putp(struct json_object **object)
+{
+	json_object_put(*object);
+}
+
+static const char *const why_no_memory = "Out of memory.";
+
+static int fail(const char **ret_why, int err, const char *why)
+{
+	if (ret_why)
+		*ret_why = why;
+	return err;
+}
+
+/* Frees the object. */
+static int json_take_text(struct json_object *object, char **ret)
+{
+	int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *text = object ? json_object_to_json_string_ext(object, flags) : NULL;
+	char *copy = text ? strdup(text) : NULL;
+
+	json_object_put(object);
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
+/* Takes value over, on failure too. */
+static int json_add(struct json_object *object, const char *key, struct json_object *value)
+{
+	if (!value)
+		return -ENOMEM;
+	if (json_object_object_add(object, key, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+const char *thpd_version(void)
+{
+	return THPD_VERSION;
+}
+
+static int decisions_to_json(const struct diagnosis *d, const struct plan *p, char **ret_json)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = object ? json_add(object, "totals", totals_to_json(&d->totals)) : -ENOMEM;
+
+	if (r == 0)
+		r = json_add(object, "runs", runs_to_json(d->runs, d->n_runs));
+	if (r == 0)
+		r = json_add(object, "actions", actions_to_json(p->actions, p->n_actions));
+	return r < 0 ? r : json_take_text(TAKE_PTR(object), ret_json);
+}
+
+/* No governor: a snapshot does not say what else the host has to do, so everything that pays is
+ * planned. */
+static int plan_to_json(const struct snapshot *s, char **ret_json)
+{
+	const struct plan_limits limits = {.copy_allowance_bytes = UINT64_MAX, .first_id = 1};
+	_cleanup_(diagnosis_clear) struct diagnosis d = DIAGNOSIS_INIT;
+	_cleanup_(plan_clear) struct plan p = PLAN_INIT;
+	int r = diagnose(s, s->taken_ns, &d);
+
+	if (r == 0)
+		r = plan_make(s, &d, &limits, &p);
+	return r < 0 ? r : decisions_to_json(&d, &p, ret_json);
+}
+
+int thpd_plan_snapshot(const char *text, size_t size, char **ret_json, const char **ret_why)
+{
+	_cleanup_(snapshot_clear) struct snapshot s = SNAPSHOT_INIT;
+	int r;
+
+	if (ret_why)
+		*ret_why = why_no_memory;
+	r = snapshot_from_json(text, size, &s, ret_why);
+	if (r == 0)
+		r = snapshot_validate(&s, ret_why);
+	if (r < 0)
+		return r;
+	r = plan_to_json(&s, ret_json);
+	return r < 0 ? fail(ret_why, r, why_no_memory) : 0;
+}
+
+static const char *check_result_name(enum check_result result)
+{
+	switch (result) {
+	case CHECK_OK:
+		return "ok";
+	case CHECK_NOTE:
+		return "note";
+	case CHECK_WARN:
+		return "warn";
+	case CHECK_FAIL:
+		break;
+	}
+	return "fail";
+}
+
+static struct json_object *check_to_json(const struct check *check)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	int r = object ? json_add(object, "id", json_object_new_string(check->id)) : -ENOMEM;
+
+	if (r == 0)
+		r = json_add(object, "result",
+			     json_object_new_string(check_result_name(check->result)));
+	if (r == 0)
+		r = json_add(object, "text", json_object_new_string(check->text));
+	if (r == 0)
+		r = json_add(object, "cure", json_object_new_string(check->cure));
+	return r < 0 ? NULL : TAKE_PTR(object);
+}
+
+static struct json_object *checks_to_json(const struct check *checks, size_t n)
+{
+	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
+
+	if (!array)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *check = check_to_json(&checks[i]);
+
+		if (!check || json_object_array_add(array, check) < 0) {
+			json_object_put(check);
+			return NULL;
+		}
+	}
+	return TAKE_PTR(array);
+}
+
+static int checkup_to_json(const struct check *checks, size_t n, char **ret_json)
+{
+	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	bool is_ok = true;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		is_ok = is_ok && checks[i].result != CHECK_FAIL;
+	r = object ? json_add(object, "checks", checks_to_json(checks, n)) : -ENOMEM;
+	if (r == 0)
+		r = json_add(object, "ok", json_object_new_boolean(is_ok));
+	return r < 0 ? r : json_take_text(TAKE_PTR(object), ret_json);
+}
+
+/* What cannot be read is unknown and shows in the checks: only the page geometry is needed. */
+static int read_host(struct sys *sys, struct mmu_geometry *g, struct host *h, const char **ret_why)
+{
+	int r = host_read_geometry(sys, g);
+
+	if (r == -EOPNOTSUPP)
+		return fail(ret_why, r, "This kernel has no transparent huge pages.");
+	if (r < 0)
+		return fail(ret_why, r, "The size of a huge page could not be read below /sys.");
+	(void)host_read_knobs(sys, g, h);
+	(void)host_read_memory(sys, g, h);
+	(void)features_probe(sys, g, h, NULL);
+	h->is_uffd_seen = host_has_userfaultfd(sys);
+	return 0;
+}
+
+int thpd_doctor(char **ret_json, const char **ret_why)
+{
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	struct mmu_geometry geometry = {0};
+	struct check checks[CHECKS_MAX];
+	struct host host = {0};
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return fail(ret_why, r, "The host's files could not be opened.");
+	r = read_host(&sys, &geometry, &host, ret_why);
+	if (r < 0)
+		return r;
+	r = checkup_to_json(checks, checkup_host(&host, &geometry, checks), ret_json);
+	return r < 0 ? fail(ret_why, r, why_no_memory) : 0;
+}
+
+int thpd_record(int dirfd, const pid_t *pids, size_t n_pids, int scrub, const char **ret_why)
+{
+	const struct record_options options = {.pids = pids, .n_pids = n_pids, .scrub = scrub != 0};
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return fail(ret_why, r, "The host's files could not be opened.");
+	r = host_record(&sys, dirfd, &options);
+	return r < 0 ? fail(ret_why, r, "The host could not be recorded.") : 0;
+}
+
+int thpd_reasons(char **ret_json)
+{
+	return json_take_text(reasons_to_json(), ret_json);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libthpd: the engine's public interface. C99 and C++ clean. Texts returned through char ** are
+ * malloc'ed JSON, to be freed by the caller. Functions return 0 or a negative errno; *ret_why,
+ * where present, may be NULL and receives a static sentence on failure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define THPD_API __attribute__((visibility("default")))
+
+/* Version of the library, as CHANGELOG names it. */
+THPD_API const char *thpd_version(void);
+
+/* Runs thpd's decisions on a snapshot (as written by `thpctl snapshot`) without looking at any
+ * process: JSON with "totals", "runs" (as `thpctl explain --json`) and "actions". now is the
+ * snapshot's own time. */
+THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
+				const char **ret_why);
+
+/* Host pre-flight: {"checks":[{"id","result":"ok|note|warn|fail","text","cure"}],"ok":bool}. Needs
+ * root to be complete. */
+THPD_API int thpd_doctor(char **ret_json, const char **ret_why);
+
+/* Records this host and the given processes below dirfd (an empty directory), for a bug report or a
+ * test. */
+THPD_API int thpd_record(int dirfd, const pid_t *pids, size_t n_pids, int scrub,
+			 const char **ret_why);
+
+/* All reasons: [{"slug","sentence","cure"}]. */
+THPD_API int thpd_reasons(char **ret_json);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <json-c/json.h>
+
+#include "report_json.h"
+#include "snapshot_builder.h"
+#include "thpd.h"
+
+static struct json_object *parse(char *text)
+{
+	struct json_object *object = json_tokener_parse(text);
+
+	free(text);
+	assert_non_null(object);
+	return object;
+}
+
+static struct json_object *member(struct json_object *object, const char *key)
+{
+	struct json_object *value = NULL;
+
+	if (!json_object_object_get_ex(object, key, &value))
+		fail_msg("no member \"%s\"", key);
+	return value;
+}
+
+static uint64_t number(struct json_object *object, const char *key)
+{
+	return json_object_get_uint64(member(object, key));
+}
+
+static const char *text(struct json_object *object, const char *key)
+{
+	return json_object_get_string(member(object, key));
+}
+
+static struct json_object *plan(const char *snapshot)
+{
+	const char *why = NULL;
+	char *json = NULL;
+
+	if (thpd_plan_snapshot(snapshot, strlen(snapshot), &json, &why) < 0)
+		fail_msg("not accepted: %s", why);
+	return parse(json);
+}
+
+/* As an operator might send it: 4 blocks to remap, 2 to copy, 1 never touched, 1 not looked at. */
+static const char snapshot_text[] =
+	"{\"version\":1,\"taken_ns\":5000000000,"
+	"\"geometry\":{\"base_shift\":12,\"pmd_order\":9,\"pud_order\":18},"
+	"\"host\":{\"features\":511,\"kernel_release\":\"6.18.44\",\"is_uffd_seen\":false},"
+	"\"vm\":{\"pid\":4711,\"starttime\":99,\"name\":\"vm1\"},"
+	"\"regions\":[{\"start\":\"0x7f0000000000\",\"end\":\"0x7f0001000000\","
+	"\"backing\":\"shmem\",\"is_shared\":true,\"are_flags_known\":true,"
+	"\"eligibility\":\"yes\"}],"
+	"\"sights\":["
+	"{\"start\":\"0x7f0000000000\",\"blocks\":2,\"seen\":\"small\",\"fill\":16,"
+	"\"present_pages\":1024},"
+	"{\"start\":\"0x7f0000400000\",\"blocks\":4,\"seen\":\"folio\"},"
+	"{\"start\":\"0x7f0000c00000\",\"blocks\":1,\"seen\":\"nothing\"}]}";
+
+static void test_version(void **state)
+{
+	(void)state;
+	assert_string_equal(thpd_version(), THPD_VERSION);
+	assert_in_range(thpd_version()[0], '0', '9');
+}
+
+static void test_plan_has_totals(void **state)
+{
+	struct json_object *object = plan(snapshot_text), *totals = member(object, "totals");
+
+	(void)state;
+	assert_int_equal(number(totals, "ram_bytes"), 8 * BLOCK);
+	assert_int_equal(number(totals, "resident_bytes"), 6 * BLOCK);
+	assert_int_equal(number(totals, "huge_bytes"), 0);
+	assert_int_equal(number(totals, "remappable_bytes"), 4 * BLOCK);
+	assert_int_equal(number(totals, "copyable_bytes"), 2 * BLOCK);
+	assert_int_equal(number(totals, "held_back_bytes"), 0);
+	assert_int_equal(number(totals, "barred_bytes"), 0);
+	assert_int_equal(number(totals, "unknown_bytes"), BLOCK);
+	assert_int_equal(number(totals, "swapped_bytes"), 0);
+	assert_int_equal(number(totals, "empty_bytes"), BLOCK);
+	assert_int_equal(number(member(totals, "reasons"), "pte-mapped-folio"), 4 * BLOCK);
+	assert_int_equal(number(member(totals, "reasons"), "small-folios"), 2 * BLOCK);
+	assert_false(json_object_object_get_ex(member(totals, "reasons"), "ksm", NULL));
+	json_object_put(object);
+}
+
+static void test_plan_has_runs(void **state)
+{
+	struct json_object *object = plan(snapshot_text), *runs = member(object, "runs"), *run;
+
+	(void)state;
+	assert_int_equal(json_object_array_length(runs), 4);
+	run = json_object_array_get_idx(runs, 0);
+	assert_string_equal(text(run, "start"), "0x7f0000000000");
+	assert_int_equal(number(run, "bytes"), 2 * BLOCK);
+	assert_string_equal(text(run, "state"), "copyable");
+	assert_string_equal(text(run, "reason"), "small-folios");
+	assert_string_equal(text(run, "sentence"), reason_sentence(REASON_SMALL_FOLIOS));
+	assert_string_equal(text(run, "cure"), reason_cure(REASON_SMALL_FOLIOS));
+	assert_int_equal(number(run, "resident_bytes"), 2 * BLOCK);
+	run = json_object_array_get_idx(runs, 3);
+	assert_string_equal(text(run, "reason"), "not-looked-yet");
+	assert_false(json_object_object_get_ex(run, "resident_bytes", NULL));
+	json_object_put(object);
+}
+
+static void test_plan_has_actions(void **state)
+{
+	struct json_object *object = plan(snapshot_text), *actions = member(object, "actions");
+	struct json_object *first = json_object_array_get_idx(actions, 0),
+			   *second = json_object_array_get_idx(actions, 1);
+
+	(void)state;
+	assert_int_equal(json_object_array_length(actions), 2);
+	assert_string_equal(text(first, "kind"), "remap");
+	assert_string_equal(text(first, "start"), "0x7f0000400000");
+	assert_int_equal(number(first, "bytes"), 4 * BLOCK);
+	assert_int_equal(number(first, "gain_bytes"), 4 * BLOCK);
+	assert_int_equal(number(first, "id"), 1);
+	assert_string_equal(text(second, "kind"), "copy");
+	assert_int_equal(number(second, "id"), 2);
+	json_object_put(object);
+}
+
+/* What the daemon decided is what the operator gets from its snapshot. */
+static void test_written_snapshots_are_planned_alike(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 200; seed++) {
+		uint64_t random = seed * 7919;
+		struct diagnosis d = DIAGNOSIS_INIT;
+		struct json_object *object, *expected;
+		struct snapshot s;
+		char *json = NULL;
+
+		build_random(&s, &random);
+		assert_int_equal(diagnose(&s, s.taken_ns, &d), 0);
+		assert_int_equal(snapshot_to_json(&s, false, &json), 0);
+		object = plan(json);
+		expected = runs_to_json(d.runs, d.n_runs);
+		assert_non_null(expected);
+		assert_true(json_object_equal(member(object, "runs"), expected));
+		json_object_put(expected);
+		expected = totals_to_json(&d.totals);
+		assert_true(json_object_equal(member(object, "totals"), expected));
+		json_object_put(expected);
+		json_object_put(object);
+		diagnosis_clear(&d);
+		snapshot_clear(&s);
+		free(json);
+	}
+}
+
+static void test_bad_snapshots_are_refused_with_a_reason(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"{",
+		"[]",
+		"{\"version\":1}",
+		"{\"version\":1,\"taken_ns\":1,"
+		"\"geometry\":{\"base_shift\":12,\"pmd_order\":63,\"pud_order\":18}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		const char *why = NULL;
+		char *json = NULL;
+
+		assert_true(thpd_plan_snapshot(texts[i], strlen(texts[i]), &json, &why) < 0);
+		assert_null(json);
+		assert_non_null(why);
+		assert_true(thpd_plan_snapshot(texts[i], strlen(texts[i]), &json, NULL) < 0);
+	}
+}
+
+static void test_reasons(void **state)
+{
+	struct json_object *array;
+	char *json = NULL;
+
+	(void)state;
+	assert_int_equal(thpd_reasons(&json), 0);
+	array = parse(json);
+	assert_int_equal(json_object_array_length(array), REASON_MAX - 1);
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		struct json_object *reason = json_object_array_get_idx(array, i);
+		enum reason found;
+
+		assert_int_equal(reason_from_slug(text(reason, "slug"), &found), 0);
+		assert_int_equal(found, i + 1);
+		assert_string_equal(text(reason, "sentence"), reason_sentence(found));
+		assert_string_equal(text(reason, "cure"), reason_cure(found));
+	}
+	json_object_put(array);
+}
+
+/* On whatever host this runs: an answer that is complete, or a sentence why there is none. */
+static void test_doctor(void **state)
+{
+	const char *why = NULL;
+	char *json = NULL;
+	struct json_object *object;
+	bool is_ok = true;
+
+	(void)state;
+	if (thpd_doctor(&json, &why) < 0) {
+		assert_null(json);
+		assert_non_null(why);
+		return;
+	}
+	object = parse(json);
+	assert_true(json_object_array_length(member(object, "checks")) >= 10);
+	for (size_t i = 0; i < json_object_array_length(member(object, "checks")); i++) {
+		struct json_object *check = json_object_array_get_idx(member(object, "checks"), i);
+
+		assert_non_null(text(check, "id"));
+		assert_non_null(text(check, "cure"));
+		assert_string_not_equal(text(check, "text"), "");
+		is_ok = is_ok && strcmp(text(check, "result"), "fail") != 0;
+	}
+	assert_int_equal(json_object_get_boolean(member(object, "ok")), is_ok);
+	json_object_put(object);
+}
+
+static void test_record_says_why_not(void **state)
+{
+	const char *why = NULL;
+
+	(void)state;
+	assert_true(thpd_record(-1, NULL, 0, 1, &why) < 0);
+	assert_non_null(why);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_plan_has_totals),
+		cmocka_unit_test(test_plan_has_runs),
+		cmocka_unit_test(test_plan_has_actions),
+		cmocka_unit_test(test_written_snapshots_are_planned_alike),
+		cmocka_unit_test(test_bad_snapshots_are_refused_with_a_reason),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_doctor),
+		cmocka_unit_test(test_record_says_why_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
