@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "args.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <string.h>
+
+#define RUNTIME_DIR_DEFAULT "/run/thpd"
+
+enum option_id {
+	OPTION_RUNTIME_DIR = 256,
+	OPTION_JSON,
+	OPTION_NO_LEGEND,
+	OPTION_BYTES,
+	OPTION_VERSION,
+	/* The ones below belong to single verbs; each has a bit in grammar.options. */
+	OPTION_WAIT,
+	OPTION_TARGET,
+	OPTION_SNAPSHOT,
+	OPTION_SCRUB,
+};
+
+#define BIT(option) (1u << ((option)-OPTION_WAIT))
+
+static const struct {
+	const char *name;
+	int min_words, max_words;
+	unsigned int options;
+	const char *synopsis, *help;
+} grammar[VERB_MAX] = {
+	[VERB_STATUS] = {"status", 0, 0, 0, "",
+			 "One line a VM: how huge it is, and why not more (default)"},
+	[VERB_SHOW] = {"show", 1, 1, 0, "VM",
+		       "All that is known of a VM: policy with origins, regions"},
+	[VERB_EXPLAIN] = {"explain", 1, 2, 0, "VM [ADDR]",
+			  "Why memory of a VM is not huge, and what helps"},
+	[VERB_PLAN] = {"plan", 0, 1, BIT(OPTION_SNAPSHOT), "VM | --snapshot=FILE",
+		       "What thpd would do next; FILE is decided offline (- is stdin)"},
+	[VERB_COLLAPSE] = {"collapse", 1, 1, BIT(OPTION_WAIT) | BIT(OPTION_TARGET),
+			   "VM [--wait] [--target=PCT]",
+			   "Serve a VM now; exit status 3 if it ends below PCT huge"},
+	[VERB_PAUSE] = {"pause", 1, 1, 0, "VM", "Leave a VM alone until it is resumed"},
+	[VERB_RESUME] = {"resume", 1, 1, 0, "VM", "Serve a paused VM again"},
+	[VERB_DOCTOR] = {"doctor", 0, 0, 0, "",
+			 "Check this host and its VMs; exit status 1 if something must be cured"},
+	[VERB_SNAPSHOT] = {"snapshot", 1, 1, 0, "VM",
+			   "Everything the decisions on a VM rest on, as JSON"},
+	[VERB_CAT_CONFIG] = {"cat-config", 0, 0, 0, "",
+			     "The configuration in use, with the origin of each value"},
+	[VERB_RECORD] = {"record", 2, INT16_MAX, BIT(OPTION_SCRUB), "DIR VM|PID... [--scrub]",
+			 "Record host and VMs into DIR for a bug report"},
+	[VERB_RELOAD] = {"reload", 0, 0, 0, "", "Read the configuration again"},
+};
+
+static const struct option long_options[] = {
+	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"json", optional_argument, NULL, OPTION_JSON},
+	{"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+	{"bytes", no_argument, NULL, OPTION_BYTES},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{"wait", no_argument, NULL, OPTION_WAIT},
+	{"target", required_argument, NULL, OPTION_TARGET},
+	{"snapshot", required_argument, NULL, OPTION_SNAPSHOT},
+	{"scrub", no_argument, NULL, OPTION_SCRUB},
+	{NULL, 0, NULL, 0},
+};
+
+const char *args_verb_name(enum verb verb)
+{
+	return grammar[verb].name;
+}
+
+int args_parse_share(const char *text, unsigned int *ret_bp)
+{
+	unsigned int bp = 0, n_digits = 0, scale = 100;
+
+	for (; *text >= '0' && *text <= '9' && n_digits < 4; text++, n_digits++)
+		bp = bp * 10 + (unsigned int)(*text - '0') * 100;
+	if (n_digits == 0)
+		return -EINVAL;
+	if (*text == '.')
+		for (text++, n_digits = 0; *text >= '0' && *text <= '9' && scale > 1; text++) {
+			scale /= 10;
+			bp += (unsigned int)(*text - '0') * scale;
+			n_digits++;
+		}
+	if (n_digits == 0)
+		return -EINVAL;
+	if (*text == '%')
+		text++;
+	if (*text != '\0' || bp > 10000)
+		return -EINVAL;
+	*ret_bp = bp;
+	return 0;
+}
+
+static int parse_json_form(const char *text, enum json_form *ret)
+{
+	if (!text || strcmp(text, "pretty") == 0)
+		*ret = JSON_FORM_PRETTY;
+	else if (strcmp(text, "short") == 0)
+		*ret = JSON_FORM_SHORT;
+	else if (strcmp(text, "off") == 0)
+		*ret = JSON_FORM_NONE;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int take_verb_option(int option, struct args *a)
+{
+	switch (option) {
+	case OPTION_WAIT:
+		a->is_waiting = true;
+		return 0;
+	case OPTION_TARGET:
+		a->is_waiting = a->has_target = true;
+		return args_parse_share(optarg, &a->target_bp);
+	case OPTION_SNAPSHOT:
+		a->snapshot_file = optarg;
+		return 0;
+	case OPTION_SCRUB:
+		a->is_scrubbed = true;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int take_option(int option, struct args *a)
+{
+	switch (option) {
+	case OPTION_RUNTIME_DIR:
+		a->runtime_dir = optarg;
+		return *optarg ? 0 : -EINVAL;
+	case OPTION_JSON:
+		return parse_json_form(optarg, &a->json);
+	case OPTION_NO_LEGEND:
+		a->has_legend = false;
+		return 0;
+	case OPTION_BYTES:
+		a->is_raw = true;
+		return 0;
+	case 'h':
+		a->is_help = true;
+		return 0;
+	case OPTION_VERSION:
+		a->is_version = true;
+		return 0;
+	default:
+		return take_verb_option(option, a);
+	}
+}
+
+static int find_verb(const char *name, enum verb *ret)
+{
+	for (unsigned int i = 0; i < VERB_MAX; i++)
+		if (strcmp(grammar[i].name, name) == 0) {
+			*ret = (enum verb)i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static int check_words(const struct args *a, char *error, size_t error_size)
+{
+	const char *name = grammar[a->verb].name, *synopsis = grammar[a->verb].synopsis;
+	int min = grammar[a->verb].min_words, max = grammar[a->verb].max_words;
+
+	/* plan has a VM or a file, never both. */
+	if (a->verb == VERB_PLAN)
+		min = max = a->snapshot_file ? 0 : 1;
+	if (a->n_words >= min && a->n_words <= max)
+		return 0;
+	(void)snprintf(error, error_size, "'%s' wants: thpctl %s%s%s", name, name,
+		       *synopsis ? " " : "", *synopsis ? synopsis : " (nothing more)");
+	return -EINVAL;
+}
+
+static int set_verb(char **words, int n_words, unsigned int options, struct args *a, char *error,
+		    size_t error_size)
+{
+	a->verb = VERB_STATUS;
+	if (n_words > 0 && find_verb(words[0], &a->verb) < 0) {
+		(void)snprintf(error, error_size, "there is no verb '%s'; see thpctl --help",
+			       words[0]);
+		return -EINVAL;
+	}
+	a->words = n_words > 0 ? words + 1 : words;
+	a->n_words = n_words > 0 ? n_words - 1 : 0;
+	if (options & ~grammar[a->verb].options) {
+		(void)snprintf(error, error_size,
+			       "'%s' does not take that option; see thpctl --help",
+			       grammar[a->verb].name);
+		return -EINVAL;
+	}
+	return check_words(a, error, error_size);
+}
+
+static int refuse_option(int option, char **argv, int index, char *error, size_t error_size)
+{
+	if (option == ':')
+		(void)snprintf(error, error_size, "'%s' wants a value", argv[optind - 1]);
+	else if (option == '?')
+		(void)snprintf(error, error_size, "there is no option '%s'; see thpctl --help",
+			       argv[optind - 1]);
+	else
+		(void)snprintf(error, error_size, "--%s: '%s' is not %s", long_options[index].name,
+			       optarg ? optarg : "",
+			       option == OPTION_TARGET ? "a share like 99%"
+			       : option == OPTION_JSON ? "short, pretty or off"
+						       : "a directory");
+	return -EINVAL;
+}
+
+int args_parse(int argc, char **argv, struct args *ret, char *error, size_t error_size)
+{
+	struct args a = {.runtime_dir = RUNTIME_DIR_DEFAULT, .has_legend = true};
+	unsigned int options = 0;
+	int option, index = 0;
+
+	optind = 0; /* glibc: begin anew */
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", long_options, &index)) != -1) {
+		if (option == ':' || option == '?' || take_option(option, &a) < 0)
+			return refuse_option(option, argv, index, error, error_size);
+		if (option >= OPTION_WAIT)
+			options |= BIT(option);
+	}
+	if (!a.is_help && !a.is_version) {
+		int r = set_verb(argv + optind, argc - optind, options, &a, error, error_size);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = a;
+	return 0;
+}
+
+void args_print_help(FILE *f)
+{
+	fputs("thpctl [OPTIONS] [VERB ...]\n\n"
+	      "Shows and steers thpd, which keeps the memory of virtual machines huge.\n"
+	      "VM is a name, a UUID or a pid.\n\nVerbs:\n",
+	      f);
+	for (unsigned int i = 0; i < VERB_MAX; i++)
+		fprintf(f, "  %s%s%s\n      %s\n", grammar[i].name, *grammar[i].synopsis ? " " : "",
+			grammar[i].synopsis, grammar[i].help);
+	fputs("\nOptions:\n"
+	      "  --runtime-dir=DIR       where thpd's socket is (default " RUNTIME_DIR_DEFAULT ")\n"
+	      "  --json[=short|pretty]   JSON instead of text\n"
+	      "  --no-legend             no headings, no closing notes\n"
+	      "  --bytes                 sizes in bytes\n"
+	      "  -h, --help              this text\n"
+	      "  --version               the version\n\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 target missed.\n",
+	      f);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The command line: options, a verb, and its words. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TARGET_MISSED = 3 };
+
+enum verb {
+	VERB_STATUS = 0,
+	VERB_SHOW,
+	VERB_EXPLAIN,
+	VERB_PLAN,
+	VERB_COLLAPSE,
+	VERB_PAUSE,
+	VERB_RESUME,
+	VERB_DOCTOR,
+	VERB_SNAPSHOT,
+	VERB_CAT_CONFIG,
+	VERB_RECORD,
+	VERB_RELOAD,
+	VERB_MAX,
+};
+
+enum json_form { JSON_FORM_NONE = 0, JSON_FORM_SHORT, JSON_FORM_PRETTY };
+
+struct args {
+	const char *runtime_dir; /* all texts point into argv */
+	enum json_form json;
+	bool has_legend; /* headings and closing notes */
+	bool is_raw;	 /* sizes in bytes */
+	bool is_help, is_version;
+	bool is_waiting;	   /* --wait, or implied by --target */
+	bool has_target;	   /* --target */
+	unsigned int target_bp;	   /* basis points of resident memory */
+	const char *snapshot_file; /* --snapshot; "-" = stdin */
+	bool is_scrubbed;	   /* --scrub */
+	enum verb verb;
+	char **words; /* behind the verb */
+	int n_words;
+};
+
+/* Reorders argv. Returns 0, or -EINVAL with a sentence in error. */
+int args_parse(int argc, char **argv, struct args *ret, char *error, size_t error_size);
+
+/* "99%", "99.5%" or "99": basis points, 0 .. 10000, at most two decimals. 0 or -EINVAL. */
+int args_parse_share(const char *text, unsigned int *ret_bp);
+
+const char *args_verb_name(enum verb verb);
+void args_print_help(FILE *f);

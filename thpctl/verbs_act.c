@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Verbs that steer: collapse, pause, resume, reload. */
+#include <string.h>
+#include <time.h>
+
+#include "client.h"
+#include "document.h"
+#include "field.h"
+#include "format.h"
+#include "progress.h"
+#include "scope.h"
+#include "verbs.h"
+
+enum { POLL_NS = 200 * 1000 * 1000, NAME_MAX_BYTES = 256 };
+
+int verb_pause(const struct args *a)
+{
+	return verbs_ask(a, "Pause", a->words[0], NULL, NULL) < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+int verb_resume(const struct args *a)
+{
+	return verbs_ask(a, "Resume", a->words[0], NULL, NULL) < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+int verb_reload(const struct args *a)
+{
+	return verbs_ask(a, "Reload", NULL, NULL, NULL) < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+/* A collapse that is waited for. */
+struct wait {
+	const struct args *args;
+	struct client *client;
+	char name[NAME_MAX_BYTES]; /* printable */
+	char pid[24];		   /* names the VM from the first answer on */
+	uint64_t ticket;
+	bool has_shown, is_terminal;
+	struct progress first, shown, now;
+	struct json_object *status; /* owned; the last one */
+};
+
+static int fail(const char *problem)
+{
+	fprintf(stderr, "thpctl: %s\n", problem);
+	return -EIO;
+}
+
+static int refresh(struct wait *w, const char *who, struct json_object **ret_vm)
+{
+	_free_ char *text = NULL;
+	struct json_object *status;
+
+	if (client_call(w->client, "GetStatus", NULL, NULL, &text) < 0)
+		return fail(client_problem(w->client));
+	status = document_parse(text);
+	if (!status)
+		return fail("thpd's answer is not JSON");
+	(void)json_object_put(w->status);
+	w->status = status;
+	*ret_vm = progress_find(status, who);
+	if (*ret_vm)
+		progress_read(*ret_vm, &w->now);
+	return 0;
+}
+
+/* On a terminal a bar that moves; else a line for each change. Never on stdout. */
+static void show(struct wait *w)
+{
+	char line[160];
+
+	if (w->args->json != JSON_FORM_NONE ||
+	    (w->has_shown && !progress_differs(&w->shown, &w->now)))
+		return;
+	progress_format(&w->now, w->is_terminal, w->args->is_raw, line, sizeof(line));
+	fprintf(stderr, w->is_terminal ? "\r%s: %s\033[K" : "%s: %s\n", w->name, line);
+	w->shown = w->now;
+	w->has_shown = true;
+}
+
+static int begin(struct wait *w, const char *who)
+{
+	struct json_object *vm;
+
+	if (refresh(w, who, &vm) < 0)
+		return -EIO;
+	/* The call comes first in any case: it is the daemon that knows names. */
+	if (client_call_u64(w->client, "Collapse", who, &w->ticket) < 0)
+		return fail(client_problem(w->client));
+	if (!vm && (refresh(w, who, &vm) < 0 || !vm))
+		return fail("the VM ended");
+	w->first = w->now;
+	(void)format_printable(field_text(vm, "name"), w->name, sizeof(w->name));
+	(void)snprintf(w->pid, sizeof(w->pid), "%llu", (unsigned long long)w->now.pid);
+	return 0;
+}
+
+static int follow(struct wait *w)
+{
+	static const struct timespec pause = {.tv_nsec = POLL_NS};
+	struct json_object *vm;
+
+	for (;;) {
+		if (refresh(w, w->pid, &vm) < 0)
+			return -EIO;
+		if (!vm)
+			return fail("the VM ended before it was done");
+		show(w);
+		if (w->now.cycles >= w->ticket)
+			return 0;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+static void print_result(struct wait *w)
+{
+	char now[FORMAT_MAX], before[FORMAT_MAX], resident[FORMAT_MAX];
+
+	if (w->args->json != JSON_FORM_NONE) {
+		(void)document_print(stdout, progress_find(w->status, w->pid), w->args->json);
+		return;
+	}
+	if (w->is_terminal)
+		fputc('\n', stderr);
+	printf("%s: %s of %s resident is huge (was %s)\n", w->name,
+	       format_share(w->now.huge_bytes, w->now.resident_bytes, now),
+	       format_bytes(w->now.resident_bytes, w->args->is_raw, resident),
+	       format_share(w->first.huge_bytes, w->first.resident_bytes, before));
+	if (w->now.is_paused)
+		fprintf(stderr, "thpctl: %s is paused, so nothing was done; thpctl resume %s\n",
+			w->name, w->name);
+}
+
+static int judge_target(const struct wait *w)
+{
+	unsigned int target_bp = w->args->target_bp;
+
+	if (!w->args->has_target || progress_meets(&w->now, target_bp))
+		return EXIT_OK;
+	fprintf(stderr, "thpctl: %s is below the target of %u.%02u%%; why: thpctl explain %s\n",
+		w->name, target_bp / 100, target_bp % 100, w->name);
+	return EXIT_TARGET_MISSED;
+}
+
+static int wait_for_collapse(struct wait *w, const char *who)
+{
+	if (begin(w, who) < 0 || follow(w) < 0)
+		return EXIT_FAILED;
+	print_result(w);
+	return judge_target(w);
+}
+
+static int request_collapse(struct wait *w, const char *who)
+{
+	if (client_call_u64(w->client, "Collapse", who, &w->ticket) < 0) {
+		(void)fail(client_problem(w->client));
+		return EXIT_FAILED;
+	}
+	if (w->args->json != JSON_FORM_NONE)
+		printf("{\"ticket\":%llu}\n", (unsigned long long)w->ticket);
+	return EXIT_OK;
+}
+
+int verb_collapse(const struct args *a)
+{
+	struct wait w = {.args = a, .is_terminal = isatty(STDERR_FILENO)};
+	_free_ char *problem = NULL;
+	int status;
+
+	if (client_open(a->runtime_dir, &w.client, &problem) < 0) {
+		(void)fail(problem ? problem : "out of memory");
+		return EXIT_FAILED;
+	}
+	status = a->is_waiting ? wait_for_collapse(&w, a->words[0])
+			       : request_collapse(&w, a->words[0]);
+	(void)json_object_put(w.status);
+	(void)client_close(w.client);
+	return status;
+}
