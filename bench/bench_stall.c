@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Arm (f): how long does a thread that keeps touching its memory stand still while somebody
+ * collapses it?
+ *
+ *   bench_stall anon|memfd small|pte MIB COMMAND... (@PID, @START, @BYTES in it are replaced)
+ *
+ * A child holds the memory; its thread writes one word of each page, round and round, and keeps the
+ * longest time between two writes, first undisturbed, then while the command runs. One JSON line.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "memstate.h"
+
+struct watch { /* shared between parent and child */
+	_Atomic uint64_t worst_ns, rounds;
+};
+
+static memstate_map map = MEMSTATE_MAP_INIT;
+static struct watch *watch;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void touch_for_ever(void)
+{
+	uint64_t page = memstate_page_bytes(), last_ns = now_ns();
+
+	for (;;) {
+		for (uint64_t at = 0; at < map.bytes; at += page) {
+			uint64_t t;
+
+			((volatile uint8_t *)map.addr)[at + 64]++;
+			t = now_ns();
+			if (t - last_ns > watch->worst_ns)
+				watch->worst_ns = t - last_ns;
+			last_ns = t;
+		}
+		watch->rounds++;
+	}
+}
+
+static int prepare(const char *kind, const char *state, uint64_t bytes)
+{
+	int r = strcmp(kind, "anon") == 0 ? memstate_map_anon(&map, bytes, 0)
+					  : memstate_map_memfd(&map, bytes, 0);
+
+	if (r == 0)
+		r = memstate_fill_small(map.addr, map.bytes, 1);
+	if (r == 0 && strcmp(state, "pte") == 0) {
+		r = memstate_make_huge(map.addr, map.bytes);
+		if (r == 0)
+			r = memstate_make_pte_mapped(map.addr, map.bytes);
+	}
+	return r;
+}
+
+static void hold(const char *kind, const char *state, uint64_t bytes, int answers)
+{
+	uint64_t start;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (prepare(kind, state, bytes) < 0)
+		_exit(1);
+	start = (uint64_t)(uintptr_t)map.addr;
+	if (write(answers, &start, sizeof(start)) != sizeof(start))
+		_exit(1);
+	touch_for_ever();
+}
+
+static uint64_t run_for_worst(char **command, uint64_t sleep_ns)
+{
+	watch->worst_ns = 0;
+	if (command) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			(void)!freopen("/dev/null", "w", stdout);
+			execvp(command[0], command);
+			_exit(127);
+		}
+		(void)waitpid(child, NULL, 0);
+	} else {
+		struct timespec t = {.tv_sec = (time_t)(sleep_ns / 1000000000),
+				     .tv_nsec = (long)(sleep_ns % 1000000000)};
+
+		(void)nanosleep(&t, NULL);
+	}
+	return watch->worst_ns;
+}
+
+static void substitute(char **command, const char *key, uint64_t value)
+{
+	for (char **word = command; *word; word++)
+		if (strcmp(*word, key) == 0 &&
+		    asprintf(word, "%llu", (unsigned long long)value) < 0)
+			exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t start, quiet_ns, worst_ns, bytes;
+	int answers[2];
+	int64_t huge;
+	pid_t child;
+
+	if (argc < 5 || pipe(answers) < 0)
+		return 2;
+	bytes = strtoull(argv[3], NULL, 10) << 20;
+	watch = mmap(NULL, sizeof(*watch), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (watch == MAP_FAILED)
+		return 1;
+	child = fork();
+	if (child == 0)
+		hold(argv[1], argv[2], bytes, answers[1]);
+	(void)close(answers[1]);
+	if (read(answers[0], &start, sizeof(start)) != sizeof(start))
+		return 1;
+	substitute(argv + 4, "@PID", (uint64_t)child);
+	substitute(argv + 4, "@START", start);
+	substitute(argv + 4, "@BYTES", bytes);
+	quiet_ns = run_for_worst(NULL, UINT64_C(1000000000));
+	worst_ns = run_for_worst(argv + 4, 0);
+	huge = memstate_count_huge(child, (const void *)(uintptr_t)start, bytes);
+	printf("{\"quiet_worst_ns\":%llu,\"worst_ns\":%llu,\"huge_bytes\":%lld}\n",
+	       (unsigned long long)quiet_ns, (unsigned long long)worst_ns,
+	       (long long)huge * (long long)memstate_block_bytes());
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	return 0;
+}
