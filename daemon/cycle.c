@@ -23,6 +23,9 @@
 #define LOOK_DUTY 100
 /* A remap planned on a look older than this is confirmed by another one. */
 #define LOOK_FRESH_NS (UINT64_C(500) * 1000 * 1000)
+/* Plans in a row that changed nothing, after which a cycle ends: the kernel refuses, or the guest
+ * changes its memory faster than it can be confirmed. */
+#define VAIN_ROUNDS_MAX 2
 
 static void decide(struct manager *m, struct guest *g);
 static void start_count(struct manager *m, struct guest *g);
@@ -46,6 +49,12 @@ static struct job *new_job(struct manager *m, struct guest *g, enum job_kind kin
 		.features = m->host.features,
 	};
 	return j;
+}
+
+/* Copied pages inside a file mapping are looked for only where there can be some: it costs. */
+static bool may_hold_copies(const struct region *r)
+{
+	return r->backing != BACKING_ANON && !r->is_shared;
 }
 
 /* ---- the end of a cycle ---------------------------------------------------------------- */
@@ -167,6 +176,8 @@ static int learn(struct manager *m, struct guest *g, struct job *j)
 	v = verify_action(&j->action, &j->outcome, j->before, j->n_before, seen, n_seen,
 			  &m->geometry);
 	note_outcome(m, g, j, &v);
+	if (v.huge_bytes_delta > 0)
+		g->vain_rounds = 0;
 	if (j->outcome.err != ECANCELED)
 		r = ledger_learn(&g->ledger, &j->action, &j->outcome, j->sights, j->n_sights,
 				 &m->geometry, manager_now_ns(m));
@@ -195,7 +206,11 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 	j->action = *a;
 	j->start = a->target.start;
 	j->end = a->target.start + a->target.bytes;
-	j->look.is_file = region && region->backing != BACKING_ANON;
+	j->look.is_file = region && may_hold_copies(region);
+	if (region && !(m->host.features & FEATURE_PAGEMAP_SCAN)) {
+		j->wide_start = region_first_block(region, &m->geometry);
+		j->wide_end = region_last_block(region, &m->geometry);
+	}
 	j->min_populated_bp = g->snapshot.policy.min_populated_bp;
 	j->must_confirm =
 		a->kind == ACTION_COPY || manager_now_ns(m) > g->looked_ns + LOOK_FRESH_NS;
@@ -235,22 +250,37 @@ static void start_plan(struct manager *m, struct guest *g)
 	m->next_action_id += (uint32_t)g->plan.n_actions;
 	g->plan_next = 0;
 	g->phase = PHASE_ACT;
+	g->vain_rounds++;
 	hand_out(m, g);
 }
 
-static uint64_t copy_allowance(struct manager *m, struct guest *g)
+static uint64_t copy_allowance(struct manager *m, struct guest *g, enum reason *ret_reason)
 {
-	enum reason reason = REASON_NONE;
 	uint64_t now_ns = manager_now_ns(m), bytes;
 
 	g->retry_ns = 0;
+	*ret_reason = REASON_NONE;
 	if (g->diagnosis.totals.by_state[BLOCK_COPYABLE] == 0)
 		return 0;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
-	bytes = governor_copy_allowance(&m->governor, &m->host, now_ns, &reason, &g->retry_ns);
+	bytes = governor_copy_allowance(&m->governor, &m->host, now_ns, ret_reason, &g->retry_ns);
 	if (g->retry_ns == 0)
 		g->retry_ns = now_ns + m->config.interval_ns;
 	return bytes;
+}
+
+/* For the bucket to fill within the cycle; for free memory, which may take long, with the next one.
+ */
+static void wait_for_budget(struct manager *m, struct guest *g, enum reason reason)
+{
+	if (reason == REASON_NONE) {
+		g->phase = PHASE_WAIT;
+	} else {
+		end_cycle(m, g);
+		g->is_due = true;
+		g->not_before_ns = max_u64(g->not_before_ns, g->retry_ns);
+	}
+	manager_wake_at(m, g->retry_ns);
 }
 
 /* Every decision about this VM is made here, from values only; the rest of the file carries it out.
@@ -259,6 +289,7 @@ static void decide(struct manager *m, struct guest *g)
 {
 	struct plan_limits limits = {.first_id = m->next_action_id, .max_actions = 64};
 	struct plan plan = PLAN_INIT;
+	enum reason reason;
 
 	rediagnose(m, g);
 	if (g->diagnosis.n_wants > 0 && !g->is_counted) {
@@ -266,7 +297,7 @@ static void decide(struct manager *m, struct guest *g)
 		return;
 	}
 	g->is_counted = false;
-	limits.copy_allowance_bytes = copy_allowance(m, g);
+	limits.copy_allowance_bytes = copy_allowance(m, g, &reason);
 	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while planning");
 		end_cycle(m, g);
@@ -275,23 +306,19 @@ static void decide(struct manager *m, struct guest *g)
 	plan_clear(&g->plan);
 	g->plan = plan;
 	g->plan_next = 0;
-	if (m->options.is_dry_run) {
-		g->dry_planned_bytes =
-			plan.remap_bytes + plan.copy_bytes + plan.deferred_copy_bytes;
+	if (m->options.is_dry_run || g->vain_rounds >= VAIN_ROUNDS_MAX)
 		end_cycle(m, g);
-	} else if (plan.n_actions > 0) {
+	else if (plan.n_actions > 0)
 		start_plan(m, g);
-	} else if (plan.deferred_copy_bytes > 0 && !m->options.is_once &&
-		   g->retry_ns != UINT64_MAX) {
-		g->phase = PHASE_WAIT;
-		manager_wake_at(m, g->retry_ns);
-	} else {
+	else if (plan.deferred_copy_bytes > 0 && !m->options.is_once && g->retry_ns != UINT64_MAX)
+		wait_for_budget(m, g, reason);
+	else
 		end_cycle(m, g);
-	}
 }
 
 void cycle_resume(struct manager *m, struct guest *g)
 {
+	g->vain_rounds = 0;
 	decide(m, g);
 }
 
@@ -312,7 +339,7 @@ static void submit_counts(struct manager *m, struct guest *g)
 			return;
 		j->start = start;
 		j->end = end;
-		j->look.is_file = region && region->backing != BACKING_ANON;
+		j->look.is_file = region && may_hold_copies(region);
 		g->next_address = end;
 		if (end >= w->end)
 			g->next_want++;
@@ -350,6 +377,12 @@ static bool is_lookable(const struct region *r)
 	       r->backing == BACKING_FSDAX || r->backing == BACKING_FILE;
 }
 
+/* Without PAGEMAP_SCAN a region is looked at as a whole: see lib/kernel/look_old.c. */
+static uint64_t look_chunk_bytes(const struct manager *m)
+{
+	return m->host.features & FEATURE_PAGEMAP_SCAN ? LOOK_CHUNK_BYTES : UINT64_MAX / 4;
+}
+
 static void submit_edges(struct manager *m, struct guest *g)
 {
 	for (uint32_t i = 0; i < g->snapshot.n_regions; i++) {
@@ -377,7 +410,8 @@ static void submit_looks(struct manager *m, struct guest *g)
 	       g->jobs_in_flight < 4 * executor_workers(m->executor)) {
 		const struct region *r = &s->regions[g->next_region];
 		hva_t start = max_u64(region_first_block(r, &m->geometry), g->next_address);
-		hva_t end = min_u64(region_last_block(r, &m->geometry), start + LOOK_CHUNK_BYTES);
+		hva_t end =
+			min_u64(region_last_block(r, &m->geometry), start + look_chunk_bytes(m));
 		struct job *j;
 
 		if (!is_lookable(r) || start >= end) {
@@ -390,7 +424,7 @@ static void submit_looks(struct manager *m, struct guest *g)
 			return;
 		j->start = start;
 		j->end = end;
-		j->look.is_file = r->backing != BACKING_ANON;
+		j->look.is_file = may_hold_copies(r);
 		g->next_address = end;
 		m->counters.looked_bytes += end - start;
 		submit(m, g, j);
@@ -455,6 +489,7 @@ void cycle_start(struct manager *m, struct guest *g)
 	j->survey.policy = g->snapshot.policy;
 	g->is_due = false;
 	g->has_acted = false;
+	g->vain_rounds = 0;
 	g->look_cpu_ns = 0;
 	g->cycle_began_ns = manager_now_ns(m);
 	g->phase = PHASE_SURVEY;

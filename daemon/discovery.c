@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "array.h"
+#include "bits.h"
 #include "cleanup.h"
 #include "inventory.h"
 #include "log.h"
@@ -15,6 +16,7 @@
 
 /* All of /proc is read again this often even if no process was made: exec makes no pid. */
 #define FULL_EVERY_NS (UINT64_C(10) * 1000000000)
+#define YOUNG_NS      (UINT64_C(5) * 1000000000)
 
 static int compare_strangers(const void *a, const void *b)
 {
@@ -66,6 +68,16 @@ static int adopt(struct manager *m, struct process *p, const struct vm *vm)
 	return 0;
 }
 
+/* No policy looks at less; an address space below it holds no guest RAM. */
+static uint64_t smallest_region(const struct config *c)
+{
+	uint64_t smallest = c->policy.min_region_bytes;
+
+	for (size_t i = 0; i < c->n_rules; i++)
+		smallest = min_u64(smallest, c->rules[i].policy.min_region_bytes);
+	return smallest;
+}
+
 /* 1: it is a VM and was adopted; 0: it is none; negative errno otherwise. */
 static int examine(struct manager *m, pid_t pid)
 {
@@ -73,9 +85,7 @@ static int examine(struct manager *m, pid_t pid)
 	struct vm vm = {0};
 	int r;
 
-	/* The smallest region of any policy could be asked for by a rule; the address space is
-	 * never smaller. */
-	if (process_is_smaller_than(m->sys, pid, 1 << 20))
+	if (process_is_smaller_than(m->sys, pid, smallest_region(&m->config)))
 		return 0;
 	r = process_open(m->sys, pid, &p);
 	if (r == 0)
@@ -88,6 +98,12 @@ static int examine(struct manager *m, pid_t pid)
 	return r < 0 ? r : 1;
 }
 
+/* A VMM is a small process first, under its parent's name. */
+static bool is_young(const struct stranger *s, uint64_t now_ns)
+{
+	return now_ns < s->first_ns + YOUNG_NS;
+}
+
 static bool must_examine(struct manager *m, pid_t pid, uint64_t now_ns)
 {
 	const struct stranger *s;
@@ -95,7 +111,7 @@ static bool must_examine(struct manager *m, pid_t pid, uint64_t now_ns)
 	if (is_cared_for(m, pid))
 		return false;
 	s = find_stranger(m, pid);
-	return !s || now_ns >= s->seen_ns + FULL_EVERY_NS;
+	return !s || is_young(s, now_ns) || now_ns >= s->seen_ns + FULL_EVERY_NS;
 }
 
 /* The strangers among the pids that exist now, with the time at which each was examined last. */
@@ -103,8 +119,13 @@ static int remember(struct manager *m, struct stranger **fresh, size_t *n, pid_t
 		    bool was_examined, uint64_t now_ns)
 {
 	const struct stranger *old = find_stranger(m, pid);
-	struct stranger s = {.pid = pid, .seen_ns = was_examined || !old ? now_ns : old->seen_ns};
+	struct stranger s = {
+		.pid = pid,
+		.first_ns = old ? old->first_ns : now_ns,
+		.seen_ns = was_examined || !old ? now_ns : old->seen_ns,
+	};
 
+	m->has_young_strangers |= m->discovered_ns != 0 && is_young(&s, now_ns);
 	return ARRAY_APPEND(fresh, n, &s);
 }
 
@@ -116,8 +137,10 @@ int discovery_run(struct manager *m, bool has_new_pids)
 	size_t n_pids = 0, n_fresh = 0;
 	int r;
 
-	if (!has_new_pids && m->discovered_ns != 0 && now_ns < m->discovered_ns + FULL_EVERY_NS)
+	if (!has_new_pids && !m->has_young_strangers && m->discovered_ns != 0 &&
+	    now_ns < m->discovered_ns + FULL_EVERY_NS)
 		return 0;
+	m->has_young_strangers = false;
 	r = process_list(m->sys, &pids, &n_pids);
 	for (size_t i = 0; r == 0 && i < n_pids; i++) {
 		bool must = must_examine(m, pids[i], now_ns);

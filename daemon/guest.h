@@ -48,11 +48,11 @@ struct guest {
 	uint32_t jobs_in_flight;
 	bool is_doomed; /* the process is gone: freed when the last job is back */
 	bool is_due;
-	bool want_flags; /* the next survey reads smaps */
-	uint64_t cycles; /* completed */
-	bool is_counted; /* the wants of the last diagnosis were counted */
-	bool has_acted;	 /* in this cycle */
-	uint64_t dry_planned_bytes;
+	bool want_flags;      /* the next survey reads smaps */
+	uint64_t cycles;      /* completed */
+	bool is_counted;      /* the wants of the last diagnosis were counted */
+	unsigned vain_rounds; /* plans in a row that changed nothing */
+	bool has_acted;	      /* in this cycle */
 
 	struct pulse pulse;
 	uint64_t adopted_ns, looked_ns, cycle_began_ns;

@@ -71,6 +71,22 @@ static bool confirm(struct job *j)
 	return true;
 }
 
+static int look_again(struct job *j)
+{
+	struct sight *all = NULL;
+	size_t n = 0;
+	int r;
+
+	if (j->wide_start == j->wide_end)
+		return look_blocks(&j->look, j->start, j->end, &j->sights, &j->n_sights);
+	r = look_blocks(&j->look, j->wide_start, j->wide_end, &all, &n);
+	if (r == 0)
+		r = sight_list_slice(all, n, j->start, j->end, &j->sights, &j->n_sights,
+				     &j->look.geometry);
+	free(all);
+	return r;
+}
+
 static void run_act(struct sys *sys, struct job *j)
 {
 	j->outcome.action = j->action.id;
@@ -79,7 +95,7 @@ static void run_act(struct sys *sys, struct job *j)
 			j->outcome = collapse_act(sys, j->process, &j->action, &j->look.geometry);
 	}
 	/* Never believe the return value: look. */
-	j->err = look_blocks(&j->look, j->start, j->end, &j->sights, &j->n_sights);
+	j->err = look_again(j);
 }
 
 static uint64_t thread_cpu_ns(void)

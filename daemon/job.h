@@ -25,11 +25,14 @@ struct job {
 	struct look look;	       /* for LOOK, COUNT, EDGES, ACT */
 	hva_t start, end;
 	uint32_t region;
-	bool want_flags;   /* SURVEY */
+	bool want_flags;	   /* SURVEY */
 	uint16_t min_populated_bp; /* ACT copy: what each block must still have */
-	bool must_confirm; /* ACT: look once more before the call */
-	bool is_dry_run;   /* ACT: everything but the call */
+	bool must_confirm;	   /* ACT: look once more before the call */
+	bool is_dry_run;	   /* ACT: everything but the call */
 	struct action action;
+	/* ACT: the second look covers this and is cut to [start, end): the region, where the kernel
+	 * has no PAGEMAP_SCAN and tells huge from small only for a whole VMA. Else empty. */
+	hva_t wide_start, wide_end;
 
 	/* answers */
 	int err; /* 0 or negative errno: the job could not be done */

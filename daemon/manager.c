@@ -151,7 +151,7 @@ static void tend_guest(struct manager *m, struct guest *g, bool with_faults, boo
 		cycle_resume(m, g);
 	else if (g->phase == PHASE_WAIT)
 		manager_wake_at(m, g->retry_ns);
-	else if (g->phase == PHASE_IDLE && g->is_due && now_ns >= g->not_before_ns)
+	else if (g->phase == PHASE_IDLE && g->is_due && m->has_swept && now_ns >= g->not_before_ns)
 		cycle_start(m, g);
 }
 
@@ -159,7 +159,7 @@ static void start_sweep(struct manager *m, uint64_t now_ns)
 {
 	struct job *j;
 
-	if (m->is_sweep_running || now_ns < m->swept_ns + SWEEP_NS)
+	if (m->is_sweep_running || (m->has_swept && now_ns < m->swept_ns + SWEEP_NS))
 		return;
 	j = job_new(JOB_SWEEP, 0, NULL);
 	if (!j)
@@ -176,13 +176,13 @@ static void tend_all(struct manager *m)
 
 	(void)host_pulse_read(&m->pulse_reader, &p);
 	has_splits = p.split_pmd != m->pulse.split_pmd || p.split_page != m->pulse.split_page;
+	start_sweep(m, now_ns); /* it runs while this thread looks for VMs */
 	if (discovery_run(m, p.last_pid != m->pulse.last_pid) < 0)
 		log_warning("cannot list processes");
 	m->pulse = p;
 	with_faults = now_ns >= m->faults_read_ns + FAULTS_EVERY_TICKS * m->config.interval_ns;
 	if (with_faults)
 		m->faults_read_ns = now_ns;
-	start_sweep(m, now_ns);
 	for (struct guest *g = m->guests, *next; g; g = next) {
 		next = g->next;
 		tend_guest(m, g, with_faults, has_splits);
@@ -211,12 +211,14 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 static void take_sweep(struct manager *m, const struct job *j)
 {
 	m->is_sweep_running = false;
+	m->has_swept = true;
 	m->swept_ns = manager_now_ns(m);
 	if (j->has_userfaultfd && !m->host.is_uffd_seen)
 		for (struct guest *g = m->guests; g; g = g->next)
 			g->is_due = true; /* their flags have to be read before anything is done to
 					     them */
 	m->host.is_uffd_seen = j->has_userfaultfd;
+	manager_wake_at(m, 0);
 }
 
 static int on_results(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -276,8 +278,6 @@ static int read_host(struct manager *m)
 	}
 	if (m->lost_why)
 		log_warning("%s", m->lost_why);
-	m->host.is_uffd_seen = host_has_userfaultfd(m->sys);
-	m->swept_ns = manager_now_ns(m);
 	return 0;
 }
 

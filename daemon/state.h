@@ -14,7 +14,7 @@
  * changed. */
 struct stranger {
 	pid_t pid;
-	uint64_t seen_ns;
+	uint64_t first_ns, seen_ns;
 };
 
 struct counters {
@@ -45,6 +45,8 @@ struct manager {
 	size_t n_strangers;
 	uint64_t discovered_ns, swept_ns, faults_read_ns;
 	bool is_sweep_running;
+	bool has_swept;		  /* no guest is touched before the first sweep */
+	bool has_young_strangers; /* examined again at the next tick */
 
 	sd_event_source *tick, *results;
 };

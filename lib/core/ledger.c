@@ -99,6 +99,7 @@ static bool is_candidate(enum seen seen)
 
 struct lesson {
 	struct ledger *ledger;
+	enum action_kind kind;
 	int err;
 	uint64_t block, now_ns;
 	bool is_culprit_found; /* EINVAL: the block at which the kernel gave up */
@@ -126,15 +127,23 @@ static int learn_part(struct lesson *lesson, const struct part *p)
 		if (p->seen == SEEN_NOTHING)
 			return 0;
 		return strike(lesson->ledger, p->start, p->end, lesson->now_ns);
-	case 0:
-		/* Said to be done, yet it is not: something takes it apart again. Trying at once
-		 * would go round in circles. */
-		return is_candidate(p->seen)
-			       ? strike(lesson->ledger, p->start, p->end, lesson->now_ns)
-			       : 0;
-	default:
+	case ESRCH:
+	case EPERM:
+	case EACCES:
 		return 0;
+	case EBUSY:
+	case ENOMEM:
+		/* A copy's lack of memory is the cgroup's or the node's; a remap needs none, so the
+		 * error says something about this place. */
+		if (lesson->kind == ACTION_COPY)
+			return 0;
+		break;
+	default:
+		/* Also 0, said to be done, yet it is not: something takes it apart again. Trying at
+		 * once would go round in circles. */
+		break;
 	}
+	return is_candidate(p->seen) ? strike(lesson->ledger, p->start, p->end, lesson->now_ns) : 0;
 }
 
 static void learn_memcg(struct ledger *l, const struct action *a, int err, uint64_t now_ns)
@@ -152,8 +161,11 @@ int ledger_learn(struct ledger *l, const struct action *a, const struct outcome 
 		 const struct sight *after, size_t n_after, const struct mmu_geometry *g,
 		 uint64_t now_ns)
 {
-	struct lesson lesson = {
-		.ledger = l, .err = o->err, .block = block_bytes(g), .now_ns = now_ns};
+	struct lesson lesson = {.ledger = l,
+				.kind = a->kind,
+				.err = o->err,
+				.block = block_bytes(g),
+				.now_ns = now_ns};
 	hva_t at = a->target.start, end = at + a->target.bytes;
 	int r = 0;
 

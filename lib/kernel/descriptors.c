@@ -49,8 +49,14 @@ int descriptors_read(int dir, struct descriptors *ret)
 			d.is_complete = false;
 			break;
 		}
+		r = (int)sys_readlink_at(dirfd(fds), entry->d_name, target, sizeof(target));
+		/* More privileged than thpd (ptrace rules): none of its links will be readable. It
+		 * is taken for no pager; what it could have been handed is a VMM's only fd, and the
+		 * kernel itself refuses what would hurt then (docs/ARCHITECTURE.md). */
+		if (r == -EACCES || r == -EPERM)
+			break;
 		/* Closed meanwhile: not held any more. */
-		if (sys_readlink_at(dirfd(fds), entry->d_name, target, sizeof(target)) > 0)
+		if (r > 0)
 			judge_link(target, &d);
 	}
 	*ret = d;
