@@ -17,7 +17,7 @@ unitdir ?= /lib/systemd/system
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 Q := $(if $(filter 1,$(V)),,@)
-say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) '$(2)')
 
 VERSION := $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG | head -n 1)
 B := build/$(MODE)
@@ -238,7 +238,9 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 		lib/libthpd.pc.in > $(DESTDIR)$(libdir)/pkgconfig/libthpd.pc
 	install -d $(DESTDIR)$(unitdir)
 	sed -e 's|@sbindir@|$(sbindir)|' systemd/thpd.service > $(DESTDIR)$(unitdir)/thpd.service
-	install -D -m 644 conf/thpd.conf $(DESTDIR)$(sysconfdir)/thpd/thpd.conf
+	@# The administrator's file is never replaced.
+	[ -e $(DESTDIR)$(sysconfdir)/thpd/thpd.conf ] || \
+		install -D -m 644 conf/thpd.conf $(DESTDIR)$(sysconfdir)/thpd/thpd.conf
 	install -d $(DESTDIR)$(sysconfdir)/thpd/thpd.conf.d $(DESTDIR)$(sysconfdir)/thpd/vm.d
 	for f in conf/examples/*; do install -D -m 644 $$f $(DESTDIR)$(prefix)/share/doc/thpd/examples/$${f##*/}; done
 	for f in man/*.1 man/*.5 man/*.8; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man$${f##*.}/$${f##*/}; done

@@ -197,7 +197,7 @@ static int run(const struct arguments *a)
 	if (r >= 0)
 		r = serve(event, m, a);
 	if (r < 0)
-		log_error("stopped: %s", strerror(-r));
+		log_error("stopped: %s", bus_error_sentence(r));
 	manager_free(m);
 	sys_close(&sys);
 	sd_event_unref(event);

@@ -385,21 +385,30 @@ int manager_reload(struct manager *m)
 
 /* ---- requests -------------------------------------------------------------------------- */
 
-static bool is_called(const struct guest *g, const char *who)
+static bool is_called(const struct guest *g, const char *name)
+{
+	return strcmp(g->snapshot.vm.name, name) == 0 ||
+	       (g->snapshot.vm.uuid[0] && strcasecmp(g->snapshot.vm.uuid, name) == 0);
+}
+
+/* A pid goes before names: a VM may call itself by another one's pid. */
+static struct guest *find_by_pid(struct manager *m, const char *who)
 {
 	pid_t pid;
 
-	if (parse_pid(who, &pid) == 0 && pid == g->process.pid)
-		return true;
-	return strcmp(g->snapshot.vm.name, who) == 0 ||
-	       (g->snapshot.vm.uuid[0] && strcasecmp(g->snapshot.vm.uuid, who) == 0);
+	if (parse_pid(who, &pid) < 0)
+		return NULL;
+	for (struct guest *g = m->guests; g; g = g->next)
+		if (!g->is_doomed && g->process.pid == pid)
+			return g;
+	return NULL;
 }
 
 static int find_called(struct manager *m, const char *who, struct guest **ret)
 {
-	struct guest *found = NULL;
+	struct guest *found = find_by_pid(m, who);
 
-	for (struct guest *g = m->guests; g; g = g->next) {
+	for (struct guest *g = found ? NULL : m->guests; g; g = g->next) {
 		if (g->is_doomed || !is_called(g, who))
 			continue;
 		if (found)

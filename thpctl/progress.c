@@ -32,6 +32,16 @@ struct json_object *progress_find(struct json_object *status, const char *who)
 	return NULL;
 }
 
+size_t progress_count(struct json_object *status, const char *who)
+{
+	struct json_object *vms = field_array(status, "vms");
+	size_t n = 0;
+
+	for (size_t i = 0; i < field_array_length(vms); i++)
+		n += is_named(json_object_array_get_idx(vms, i), who);
+	return n;
+}
+
 void progress_read(struct json_object *vm, struct progress *ret)
 {
 	*ret = (struct progress){

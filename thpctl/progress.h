@@ -15,8 +15,10 @@ struct progress {
 	char phase[16]; /* printable */
 };
 
-/* Finds the VM that `who` names (name, UUID or pid) in a status; NULL if there is none. */
+/* Finds the VM that `who` names (name, UUID or pid) in a status, the first if there are several;
+ * NULL if there is none. */
 struct json_object *progress_find(struct json_object *status, const char *who);
+size_t progress_count(struct json_object *status, const char *who);
 
 void progress_read(struct json_object *vm, struct progress *ret);
 

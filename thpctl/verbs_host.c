@@ -98,6 +98,11 @@ static int find_pid(const struct args *a, const char *who, struct json_object **
 		fprintf(stderr, "thpctl: there is no VM '%s'; thpctl status lists them\n", who);
 		return -ENOENT;
 	}
+	if (progress_count(*status, who) > 1) {
+		fprintf(stderr, "thpctl: several VMs are called '%s'; use the UUID or the pid\n",
+			who);
+		return -ENOTUNIQ;
+	}
 	*ret = (pid_t)field_u64_or_0(vm, "pid");
 	return 0;
 }
@@ -126,8 +131,8 @@ static int record(const struct args *a, const pid_t *pids, size_t n)
 		return EXIT_FAILED;
 	r = thpd_record(dirfd, pids, n, a->is_scrubbed, &why);
 	if (r < 0) {
-		fprintf(stderr, "thpctl: %s %s (%s)%s\n", a->words[0],
-			why ? why : "could not be written.", strerror(-r),
+		fprintf(stderr, "thpctl: %s: %s (%s)%s\n", a->words[0],
+			why ? why : "The host could not be recorded.", strerror(-r),
 			r == -ENOTEMPTY || r == -EEXIST ? " Give an empty directory." : "");
 		return EXIT_FAILED;
 	}

@@ -43,19 +43,26 @@ static int add_field(struct table *t, const char *key, struct json_object *vm,
 	return table_add(t, &row);
 }
 
+static int add_fields(struct table *t, struct json_object *vm, bool is_raw)
+{
+	json_object_object_foreach(vm, key, value)
+	{
+		int r = add_field(t, key, vm, value, is_raw);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int print_vm(FILE *f, struct json_object *vm, const struct args *a)
 {
 	struct table *t __attribute__((cleanup(table_freep))) =
 		table_new(vm_columns, 2, a->has_legend);
 	int r = t ? 0 : -ENOMEM;
 
-	if (r == 0 && vm) {
-		json_object_object_foreach(vm, key, value)
-		{
-			if (r == 0)
-				r = add_field(t, key, vm, value, a->is_raw);
-		}
-	}
+	if (r == 0 && vm)
+		r = add_fields(t, vm, a->is_raw);
 	return r < 0 ? r : table_print(t, f);
 }
 

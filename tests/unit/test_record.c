@@ -49,7 +49,7 @@ static void paths_lose_names_and_keep_kinds(void **state)
 	check_scrub(scrub_maps,
 		    "1000-2000 rw-s 00000000 00:01 42      /memfd:secret-customer (deleted)\n"
 		    "2000-3000 rw-s 00000000 00:17 43      /dev/shm/customer\n"
-		    "3000-4000 r-xp 00000000 08:01 44      /home/customer/bin/vmm\n"
+		    "3000-4000 r-xp 00000000 08:01 44      /opt/customer/bin/vmm\n"
 		    "4000-5000 rw-p 00000000 00:00 0       [anon:customer]\n"
 		    "5000-6000 rw-p 00000000 00:00 0       [heap]\n"
 		    "6000-7000 rw-s 00000000 00:06 45      /dev/dax0.0\n"

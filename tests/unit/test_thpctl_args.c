@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+
+enum { WORDS_MAX = 16 };
+
+/* Parses a line of words; the result points into static memory, as argv does. */
+static int parse(const char *line, struct args *ret, char *error)
+{
+	static char copy[512];
+	static char *argv[WORDS_MAX];
+	int argc = 0;
+
+	(void)snprintf(copy, sizeof(copy), "thpctl %s", line);
+	for (char *word = strtok(copy, " "); word && argc < WORDS_MAX - 1; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	error[0] = '\0';
+	return args_parse(argc, argv, ret, error, 512);
+}
+
+static void status_is_the_default(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(parse("", &a, error), 0);
+	assert_int_equal(a.verb, VERB_STATUS);
+	assert_string_equal(a.runtime_dir, "/run/thpd");
+	assert_true(a.has_legend);
+	assert_false(a.is_raw);
+	assert_int_equal(a.json, JSON_FORM_NONE);
+	assert_int_equal(a.n_words, 0);
+}
+
+static void every_verb_is_known(void **state)
+{
+	static const char *const lines[VERB_MAX] = {
+		[VERB_STATUS] = "status",
+		[VERB_SHOW] = "show a",
+		[VERB_EXPLAIN] = "explain a 0x1000",
+		[VERB_PLAN] = "plan a",
+		[VERB_COLLAPSE] = "collapse a",
+		[VERB_PAUSE] = "pause a",
+		[VERB_RESUME] = "resume a",
+		[VERB_DOCTOR] = "doctor",
+		[VERB_SNAPSHOT] = "snapshot a",
+		[VERB_CAT_CONFIG] = "cat-config",
+		[VERB_RECORD] = "record d 1 2 3",
+		[VERB_RELOAD] = "reload",
+	};
+	struct args a;
+	char error[512];
+
+	(void)state;
+	for (unsigned int i = 0; i < VERB_MAX; i++) {
+		assert_int_equal(parse(lines[i], &a, error), 0);
+		assert_int_equal(a.verb, i);
+		assert_memory_equal(args_verb_name((enum verb)i), lines[i],
+				    strlen(args_verb_name((enum verb)i)));
+	}
+}
+
+static void options_stand_anywhere(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(
+		parse("collapse --json=short vm1 --target=99.5% --runtime-dir /x", &a, error), 0);
+	assert_int_equal(a.verb, VERB_COLLAPSE);
+	assert_string_equal(a.words[0], "vm1");
+	assert_int_equal(a.n_words, 1);
+	assert_int_equal(a.json, JSON_FORM_SHORT);
+	assert_true(a.has_target);
+	assert_true(a.is_waiting); /* implied */
+	assert_int_equal(a.target_bp, 9950);
+	assert_string_equal(a.runtime_dir, "/x");
+	assert_int_equal(parse("--no-legend --bytes --json record d 1 --scrub", &a, error), 0);
+	assert_false(a.has_legend);
+	assert_true(a.is_raw);
+	assert_true(a.is_scrubbed);
+	assert_int_equal(a.json, JSON_FORM_PRETTY);
+	assert_int_equal(parse("pause -- -evil", &a, error), 0);
+	assert_string_equal(a.words[0], "-evil");
+}
+
+static void plan_has_a_vm_or_a_file(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(parse("plan --snapshot -", &a, error), 0);
+	assert_string_equal(a.snapshot_file, "-");
+	assert_int_equal(parse("plan", &a, error), -EINVAL);
+	assert_int_equal(parse("plan vm --snapshot=f", &a, error), -EINVAL);
+}
+
+static void wrong_usage_is_named(void **state)
+{
+	static const struct {
+		const char *line, *expected;
+	} rows[] = {
+		{"frobnicate", "no verb 'frobnicate'"},
+		{"--frob", "no option '--frob'"},
+		{"-x", "no option '-x'"},
+		{"--runtime-dir", "wants a value"},
+		{"--runtime-dir=", "a directory"},
+		{"--json=yaml", "'yaml' is not short, pretty or off"},
+		{"collapse vm --target=101%", "'101%' is not a share"},
+		{"collapse vm --target=", "is not a share"},
+		{"collapse", "thpctl collapse VM"},
+		{"explain a b c", "thpctl explain VM [ADDR]"},
+		{"status vm", "nothing more"},
+		{"record d", "DIR VM|PID..."},
+		{"pause vm --wait", "'pause' does not take"},
+		{"show vm --target=1%", "'show' does not take"},
+		{"collapse vm --scrub", "'collapse' does not take"},
+	};
+	struct args a;
+	char error[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(parse(rows[i].line, &a, error), -EINVAL);
+		if (!strstr(error, rows[i].expected))
+			fail_msg("%s: '%s' lacks '%s'", rows[i].line, error, rows[i].expected);
+	}
+}
+
+static void help_needs_no_verb(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(parse("-h", &a, error), 0);
+	assert_true(a.is_help);
+	assert_int_equal(parse("explain --help", &a, error), 0);
+	assert_true(a.is_help);
+	assert_int_equal(parse("--version", &a, error), 0);
+	assert_true(a.is_version);
+}
+
+static void shares_are_parsed_strictly(void **state)
+{
+	static const struct {
+		const char *text;
+		int bp;
+	} rows[] = {
+		{"0", 0},	 {"99", 9900},	  {"99%", 9900}, {"99.5%", 9950},
+		{"99.95", 9995}, {"100%", 10000}, {"", -1},	 {"%", -1},
+		{"100.01%", -1}, {"101", -1},	  {"99.", -1},	 {"99.555", -1},
+		{"-1", -1},	 {" 5", -1},	  {"5%%", -1},	 {"99999999999", -1},
+		{"1e1", -1},	 {".5", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned int bp = 12345;
+		int r = args_parse_share(rows[i].text, &bp);
+
+		assert_int_equal(r, rows[i].bp < 0 ? -EINVAL : 0);
+		assert_int_equal(bp, rows[i].bp < 0 ? 12345 : rows[i].bp);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(status_is_the_default),
+		cmocka_unit_test(every_verb_is_known),
+		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(plan_has_a_vm_or_a_file),
+		cmocka_unit_test(wrong_usage_is_named),
+		cmocka_unit_test(help_needs_no_verb),
+		cmocka_unit_test(shares_are_parsed_strictly),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

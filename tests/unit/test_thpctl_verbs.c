@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* thpctl's verbs against the real bus with a fake manager: answers, messages, exit status. */
+#include "fake_bus.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "args.h"
+#include "verbs.h"
+
+enum { OUTPUT_MAX = 16384, WORDS_MAX = 16 };
+
+struct result {
+	int status;
+	char out[OUTPUT_MAX], err[OUTPUT_MAX];
+};
+
+static int (*const verbs[VERB_MAX])(const struct args *) = {
+	[VERB_STATUS] = verb_status,	 [VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,	 [VERB_PLAN] = verb_plan,
+	[VERB_COLLAPSE] = verb_collapse, [VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,	 [VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot, [VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,	 [VERB_RELOAD] = verb_reload,
+};
+
+/* In a child whose output goes to two files. */
+static int run_words(int argc, char **argv)
+{
+	struct args a;
+	char error[512];
+	int status = EXIT_USAGE;
+
+	if (args_parse(argc, argv, &a, error, sizeof(error)) == 0)
+		status = verbs[a.verb](&a);
+	else
+		fprintf(stderr, "%s\n", error);
+	(void)fflush(NULL);
+	return status;
+}
+
+static void read_back(int fd, char *text)
+{
+	ssize_t n = pread(fd, text, OUTPUT_MAX - 1, 0);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	(void)close(fd);
+}
+
+/* Runs `thpctl --runtime-dir=DIRECTORY line`. */
+static void run(const char *directory, const char *line, struct result *ret)
+{
+	char copy[512], *argv[WORDS_MAX], option[128];
+	int out = memfd_create("out", 0), err = memfd_create("err", 0), argc = 2;
+	pid_t pid;
+
+	(void)snprintf(copy, sizeof(copy), "%s", line);
+	(void)snprintf(option, sizeof(option), "--runtime-dir=%s", directory);
+	argv[0] = copy;
+	argv[1] = option;
+	for (char *word = strtok(copy, " "); word && argc < WORDS_MAX - 1; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(out, STDOUT_FILENO);
+		(void)dup2(err, STDERR_FILENO);
+		_exit(run_words(argc, argv));
+	}
+	ret->status = wait_exit(pid, 30);
+	read_back(out, ret->out);
+	read_back(err, ret->err);
+}
+
+static void assert_run(const struct server *s, const char *line, int status, const char *out,
+		       const char *err)
+{
+	struct result result;
+
+	run(s->directory, line, &result);
+	if (result.status != status || !strstr(result.out, out) || !strstr(result.err, err) ||
+	    (!*err && *result.err) || (!*out && *result.out))
+		fail_msg("%s: status %d\n%s\n%s", line, result.status, result.out, result.err);
+	assert_null(strchr(result.out, '\033'));
+	assert_null(strchr(result.err, '\033'));
+}
+
+static void every_verb_answers(void **state)
+{
+	assert_run(*state, "", EXIT_OK, "guest-a", "");
+	assert_run(*state, "status --no-legend --bytes", EXIT_OK, " 134217728 ", "");
+	assert_run(*state, "show guest-a", EXIT_OK, "no, 4.0K off", "");
+	assert_run(*state, "explain guest-a", EXIT_OK, "What to do: Turn KSM off.", "");
+	assert_run(*state, "explain guest-a 0x1000", EXIT_OK, "no memory of this guest", "");
+	assert_run(*state, "plan guest-a", EXIT_OK, "1 to remap", "");
+	assert_run(*state, "snapshot guest-a", EXIT_OK, "{\"version\":1}", "");
+	assert_run(*state, "cat-config", EXIT_OK, "Interval=1s\n", "");
+	assert_run(*state, "pause guest-a", EXIT_OK, "", "");
+	assert_run(*state, "status", EXIT_OK, "paused", "");
+	assert_run(*state, "resume guest-a", EXIT_OK, "", "");
+	assert_run(*state, "reload", EXIT_OK, "", "");
+}
+
+static void json_is_handed_on(void **state)
+{
+	assert_run(*state, "--json=short", EXIT_OK, "{\"vms\":[{\"name\":\"guest-a\",\"pid\":100,",
+		   "");
+	assert_run(*state, "--json", EXIT_OK, "\n  \"vms\": [\n", "");
+	assert_run(*state, "status --json=short", EXIT_OK, "evil\\u001b[31m\\u009b\\u202e\"", "");
+	assert_run(*state, "explain guest-a --json=short", EXIT_OK, "\"resident_bytes\":4194304",
+		   "");
+	assert_run(*state, "cat-config --json=short", EXIT_OK, "{\"config\":\"[Manager]\\n", "");
+	assert_run(*state, "collapse guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
+}
+
+static void collapse_waits_and_judges(void **state)
+{
+	assert_run(*state, "collapse guest-a --wait", EXIT_OK,
+		   "guest-a: 95.0% of 100.0M resident is huge (was 10.0%)\n",
+		   "guest-a:  62.0% huge");
+}
+
+static void a_missed_target_is_status_3(void **state)
+{
+	assert_run(*state, "collapse 100 --target=95.01%", EXIT_TARGET_MISSED, "95.0% of",
+		   "below the target of 95.01%; why: thpctl explain guest-a");
+}
+
+static void a_met_target_is_status_0(void **state)
+{
+	assert_run(*state, "collapse guest-a --target=95% --json=short", EXIT_OK,
+		   "{\"name\":\"guest-a\",", "");
+}
+
+static void errors_name_thing_and_cure(void **state)
+{
+	struct server *s = *state;
+	struct result result;
+
+	assert_run(s, "show nobody", EXIT_FAILED, "",
+		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??.");
+	assert_run(s, "collapse nobody --wait", EXIT_FAILED, "", "Known: guest-a");
+	assert_run(s, "pause twins", EXIT_FAILED, "", "use the UUID or the pid");
+	assert_run(s, "explain guest-a nonsense", EXIT_FAILED, "", "'nonsense' is not an address");
+	assert_run(s, "record /tmp/x nobody", EXIT_FAILED, "", "no VM 'nobody'");
+	assert_run(s, "plan --snapshot=/no/such", EXIT_FAILED, "", "/no/such: No such file");
+	assert_run(s, "plan --snapshot=/", EXIT_FAILED, "", "Is a directory");
+	assert_run(s, "explain", EXIT_USAGE, "", "thpctl explain VM [ADDR]");
+	run("/no/such", "status", &result);
+	assert_int_equal(result.status, EXIT_FAILED);
+	assert_non_null(strstr(result.err, "thpd is not running"));
+	assert_non_null(strstr(result.err, "systemctl start thpd"));
+}
+
+static void other_users_are_told_what_to_do(void **state)
+{
+	struct server *s = *state;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	if (pid == 0) {
+		if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+			_exit(9);
+		assert_run(s, "status", EXIT_OK, "guest-a", "");
+		assert_run(s, "show guest-a", EXIT_FAILED, "", "Run thpctl as root.");
+		_exit(0);
+	}
+	assert_int_equal(wait_exit(pid, 30), 0);
+}
+
+/* A daemon that accepts and says nothing sensible: the client ends with a message. */
+static void a_broken_daemon_is_survived(void **state)
+{
+	struct server *s = *state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	(void)kill(s->pid, SIGTERM);
+	assert_int_equal(wait_exit(s->pid, 10), 0);
+	s->pid = 0;
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", s->socket);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	pid = fork();
+	if (pid == 0)
+		for (;;) {
+			int client = accept(fd, NULL, NULL);
+
+			(void)!write(client, "HTTP/1.1 200 OK\r\n\r\n", 19);
+			(void)usleep(50000);
+			(void)close(client);
+		}
+	assert_run(s, "status", EXIT_FAILED, "", "thpctl: ");
+	(void)kill(pid, SIGKILL);
+	(void)wait_exit(pid, 5);
+	(void)close(fd);
+}
+
+#define WITH_SERVER(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_SERVER(every_verb_answers),
+		WITH_SERVER(json_is_handed_on),
+		WITH_SERVER(collapse_waits_and_judges),
+		WITH_SERVER(a_missed_target_is_status_3),
+		WITH_SERVER(a_met_target_is_status_0),
+		WITH_SERVER(errors_name_thing_and_cure),
+		WITH_SERVER(other_users_are_told_what_to_do),
+		WITH_SERVER(a_broken_daemon_is_survived),
+	};
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
