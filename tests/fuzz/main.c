@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs a fuzz target on the files named on the command line: a crash found by the fuzzer becomes an ordinary program. */
+/* Runs a fuzz target on the files named on the command line: a crash found by the fuzzer becomes an
+ * ordinary program. */
 
 #include <stdint.h>
 #include <stdio.h>
