@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What must hold after every cycle, whatever the guests, the host and the faults did. Written
+ * against the model's truth, on its own: it shares no code with the ledger or the governor. */
+
+#include "driver.h"
+
+struct law_hold {
+	pid_t pid;
+	uint64_t starttime, mm_key;
+	hva_t block;
+	uint64_t until_ns;
+};
+
+struct law_vm {
+	pid_t pid;
+	uint64_t starttime, mm_key;
+	uint64_t no_copy_until_ns; /* EBUSY */
+};
+
+struct laws {
+	struct law_hold *holds; /* owned */
+	size_t n_holds;
+	struct law_vm *vms; /* owned */
+	size_t n_vms;
+	uint64_t no_copy_until_ns; /* ENOMEM */
+	uint64_t began_ns;
+	struct budget budget;
+	bool may_refill;      /* MinPopulated below 100 % */
+	bool has_exact_looks; /* PAGEMAP_SCAN: claims about huge memory are exact */
+	char why[256];	      /* the law that was broken */
+};
+
+void laws_init(struct laws *l, const struct driver *d);
+void laws_clear(struct laws *l);
+
+/* After driver_cycle(d, vm), which returned r. is_stale: the mapping or the process changed in the
+ * middle of the cycle, so that sums are of a moment that is over. false: *l->why says what was
+ * broken. */
+bool laws_check(struct laws *l, struct driver *d, const struct driver_vm *vm, int r, bool is_stale);
