@@ -56,9 +56,10 @@ run_one() {
 		if [ $status -eq 0 ]; then echo "ok 1 - $name" >>"$log"; else echo "not ok 1 - $name: see $log.err" >>"$log"; fi
 		;;
 	esac
-	skipped=$(grep -ciE '^ok .*# *SKIP' "$log")
-	passed=$(($(grep -cE '^ok ' "$log") - skipped))
-	failed=$(grep -cE '^not ok ' "$log")
+	# cmocka writes a skip as "not ok N # SKIP name".
+	skipped=$(grep -ciE '^(not )?ok .*# *SKIP' "$log")
+	passed=$(grep -E '^ok ' "$log" | grep -vciE '# *SKIP')
+	failed=$(grep -E '^not ok ' "$log" | grep -vciE '# *SKIP')
 	if [ "$failed" -eq 0 ] && { [ $status -ne 0 ] || [ $((passed + skipped)) -eq 0 ]; }; then
 		failed=1
 		echo "not ok - $name ended with status $status after $passed tests" >>"$log"
@@ -66,12 +67,12 @@ run_one() {
 	echo "$passed $failed $skipped $name" >>"$tally"
 	if [ "$failed" -gt 0 ]; then
 		echo "FAIL $name (status $status)"
-		grep -E '^not ok' "$log" | sed 's/^/     /' | head -n 20
+		grep -E '^not ok' "$log" | grep -viE '# *SKIP' | sed 's/^/     /' | head -n 20
 		tail -n 15 "$log.err" | sed 's/^/     | /'
 	else
 		printf 'ok   %-44s %s passed%s\n' "$name" "$passed" "$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
 	fi
-	grep -iE '^ok .*# *SKIP' "$log" | sed 's/^/     /'
+	grep -iE '^(not )?ok .*# *SKIP' "$log" | sed 's/^/     /'
 }
 
 for tier in "$@"; do
