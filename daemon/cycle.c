@@ -26,6 +26,8 @@
 /* Plans in a row that changed nothing, after which a cycle ends: the kernel refuses, or the guest
  * changes its memory faster than it can be confirmed. */
 #define VAIN_ROUNDS_MAX 2
+/* A plan is made anew after so many actions, with what was learned. */
+#define ACTIONS_AT_ONCE 64
 
 static void decide(struct manager *m, struct guest *g);
 static void start_count(struct manager *m, struct guest *g);
@@ -269,6 +271,19 @@ static uint64_t copy_allowance(struct manager *m, struct guest *g, enum reason *
 	return bytes;
 }
 
+static void log_plan(const struct guest *g)
+{
+	const struct plan *p = &g->plan;
+
+	log_vm(LOG_INFO, g->snapshot.vm.name,
+	       "would remap %llu MiB and copy %llu MiB (dry run); %llu of %llu MiB resident are "
+	       "huge",
+	       (unsigned long long)(p->remap_bytes >> 20),
+	       (unsigned long long)((p->copy_bytes + p->deferred_copy_bytes) >> 20),
+	       (unsigned long long)(g->diagnosis.totals.huge_bytes >> 20),
+	       (unsigned long long)(g->diagnosis.totals.resident_bytes >> 20));
+}
+
 /* For the bucket to fill within the cycle; for free memory, which may take long, with the next one.
  */
 static void wait_for_budget(struct manager *m, struct guest *g, enum reason reason)
@@ -287,7 +302,11 @@ static void wait_for_budget(struct manager *m, struct guest *g, enum reason reas
  */
 static void decide(struct manager *m, struct guest *g)
 {
-	struct plan_limits limits = {.first_id = m->next_action_id, .max_actions = 64};
+	struct plan_limits limits = {
+		.first_id = m->next_action_id,
+		/* A dry run tells the whole plan. */
+		.max_actions = m->options.is_dry_run ? 0 : ACTIONS_AT_ONCE,
+	};
 	struct plan plan = PLAN_INIT;
 	enum reason reason;
 
@@ -306,6 +325,8 @@ static void decide(struct manager *m, struct guest *g)
 	plan_clear(&g->plan);
 	g->plan = plan;
 	g->plan_next = 0;
+	if (m->options.is_dry_run)
+		log_plan(g);
 	if (m->options.is_dry_run || g->vain_rounds >= VAIN_ROUNDS_MAX)
 		end_cycle(m, g);
 	else if (plan.n_actions > 0)

@@ -245,7 +245,8 @@ static int on_results(sd_event_source *source, int fd, uint32_t revents, void *u
 bool manager_is_done(const struct manager *m)
 {
 	for (const struct guest *g = m->guests; g; g = g->next)
-		if (g->phase != PHASE_IDLE || g->cycles == 0)
+		if (g->snapshot.policy.mode != MODE_OFF &&
+		    (g->phase != PHASE_IDLE || g->cycles == 0))
 			return false;
 	return true;
 }

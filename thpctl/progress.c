@@ -51,6 +51,7 @@ void progress_read(struct json_object *vm, struct progress *ret)
 		.resident_bytes = field_u64_or_0(vm, "resident_bytes"),
 		.remappable_bytes = field_u64_or_0(vm, "remappable_bytes"),
 		.copyable_bytes = field_u64_or_0(vm, "copyable_bytes"),
+		.unknown_bytes = field_u64_or_0(vm, "unknown_bytes"),
 		.is_paused = field_is_true(vm, "paused"),
 	};
 	(void)format_printable(field_text(vm, "phase"), ret->phase, sizeof(ret->phase));
@@ -59,7 +60,7 @@ void progress_read(struct json_object *vm, struct progress *ret)
 bool progress_meets(const struct progress *p, unsigned int target_bp)
 {
 	return (unsigned __int128)p->huge_bytes * 10000 >=
-	       (unsigned __int128)p->resident_bytes * target_bp;
+	       ((unsigned __int128)p->resident_bytes + p->unknown_bytes) * target_bp;
 }
 
 bool progress_differs(const struct progress *a, const struct progress *b)

@@ -10,7 +10,7 @@
 
 struct progress {
 	uint64_t cycles, pid;
-	uint64_t huge_bytes, resident_bytes, remappable_bytes, copyable_bytes;
+	uint64_t huge_bytes, resident_bytes, remappable_bytes, copyable_bytes, unknown_bytes;
 	bool is_paused;
 	char phase[16]; /* printable */
 };
@@ -22,7 +22,7 @@ size_t progress_count(struct json_object *status, const char *who);
 
 void progress_read(struct json_object *vm, struct progress *ret);
 
-/* At least the target's share of what is resident is huge (of nothing: all is). */
+/* At least the target's share of what is resident, or may be, is huge (of nothing: all is). */
 bool progress_meets(const struct progress *p, unsigned int target_bp);
 
 /* A reader would see the difference. */

@@ -112,12 +112,19 @@ void view_explain_summary(FILE *f, struct json_object *explanation, const char *
 static void fill_row(struct json_object *run, bool is_raw, struct table_row *ret)
 {
 	const char *reason = field_text(run, "reason");
+	uint64_t off;
 
 	field_cell_address(run, "start", ret->cells[COLUMN_START], TABLE_CELL_MAX);
 	field_cell_bytes(run, "bytes", is_raw, ret->cells[COLUMN_SIZE], TABLE_CELL_MAX);
 	field_cell(run, "state", ret->cells[COLUMN_STATE], TABLE_CELL_MAX);
 	(void)format_printable(*reason && strcmp(reason, "none") != 0 ? reason : "-",
 			       ret->cells[COLUMN_REASON], TABLE_CELL_MAX);
+	if (field_u64(run, "misaligned_bytes", &off)) {
+		size_t used = strlen(ret->cells[COLUMN_REASON]);
+
+		snprintf(ret->cells[COLUMN_REASON] + used, TABLE_CELL_MAX - used, ", 0x%llx off",
+			 (unsigned long long)off);
+	}
 }
 
 static int print_runs(FILE *f, struct json_object *explanation, const struct args *a)

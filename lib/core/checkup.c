@@ -221,13 +221,17 @@ static void check_free_blocks(struct checkup *c)
 {
 	const struct host *h = c->host;
 	unsigned long long mib = host_free_block_bytes(h) >> 20;
-	char empty[96] = "";
-	size_t used = 0;
+	char empty[64] = "", all[128] = "";
+	size_t used = 0, listed = 0;
 
 	if (h->n_nodes == 0) {
 		ADD(c, "free-blocks", CHECK_NOTE, "", "Free blocks could not be read.");
 		return;
 	}
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX && listed < sizeof(all); i++)
+		listed += (size_t)snprintf(all + listed, sizeof(all) - listed,
+					   "%s node %d: %llu MiB", i ? "," : "", h->nodes[i].id,
+					   (unsigned long long)h->nodes[i].free_block_bytes >> 20);
 	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX && used < sizeof(empty); i++)
 		if (h->nodes[i].free_block_bytes < block_bytes(c->geometry))
 			used += (size_t)snprintf(empty + used, sizeof(empty) - used, " %d",
@@ -236,8 +240,8 @@ static void check_free_blocks(struct checkup *c)
 		ADD(c, "free-blocks", CHECK_WARN, reason_cure(REASON_NO_FREE_HUGE_PAGE),
 		    "No free block of huge page size on node%s (%llu MiB in all).", empty, mib);
 	else
-		ADD(c, "free-blocks", CHECK_OK, "", "%llu MiB free in blocks of huge page size.",
-		    mib);
+		ADD(c, "free-blocks", CHECK_OK, "", "%llu MiB free in blocks of huge page size:%s.",
+		    mib, all);
 }
 
 size_t checkup_host(const struct host *h, const struct mmu_geometry *g, struct check *checks)

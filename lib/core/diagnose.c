@@ -36,6 +36,14 @@ struct piece {
 	enum count_need count;
 };
 
+/* What is barred and never looked at (hugetlb, secret memory, devices) is accounted by its range.
+ */
+static void totals_add_range(struct totals *t, const struct run *run)
+{
+	t->uncounted_barred_bytes += run->bytes;
+	t->uncounted_by_reason[run->reason] += run->bytes;
+}
+
 static void totals_add(struct totals *t, const struct piece *p)
 {
 	bool is_counted = p->run.resident_bytes != UINT64_MAX;
@@ -72,11 +80,12 @@ static int append_run(struct diagnosis *d, const struct run *run)
 	return 0;
 }
 
-static int append_want(struct diagnosis *d, const struct want *want)
+static int append_want(struct diagnosis *d, const struct want *want, const struct region *region)
 {
 	struct want *last = d->n_wants > 0 ? &d->wants[d->n_wants - 1] : NULL;
 
-	if (!last || last->end != want->start || last->is_for_action != want->is_for_action)
+	if (!last || last->end != want->start || last->is_for_action != want->is_for_action ||
+	    last->start < region->start)
 		return ARRAY_APPEND(&d->wants, &d->n_wants, want);
 	last->end = want->end;
 	return 0;
@@ -86,13 +95,19 @@ static int append_piece(struct walk *w, const struct ground *ground, const struc
 {
 	struct want want = {p->run.start, p->run.start + p->run.bytes,
 			    p->count == COUNT_FOR_ACTION};
+	struct run run = p->run;
 	int r;
 
+	if (run.reason == REASON_MISALIGNED_MAPPING)
+		run.misaligned_bytes = region_misalignment(ground->region, &w->s->geometry);
 	totals_add(&w->d->totals, p);
-	r = append_run(w->d, &p->run);
+	if (p->run.state == BLOCK_BARRED && p->run.resident_bytes == UINT64_MAX &&
+	    !region_is_countable(ground->region))
+		totals_add_range(&w->d->totals, &p->run);
+	r = append_run(w->d, &run);
 	if (r < 0 || p->count == COUNT_KNOWN || p->count == COUNT_IMPOSSIBLE)
 		return r;
-	return region_is_countable(ground->region) ? append_want(w->d, &want) : 0;
+	return region_is_countable(ground->region) ? append_want(w->d, &want, ground->region) : 0;
 }
 
 /* The part of a VMA that no whole block covers: it can never be huge. */
@@ -218,12 +233,14 @@ static int walk_blocks(struct walk *w, const struct ground *ground)
 	hva_t at = ground->first;
 	int r = 0;
 
-	for (; r == 0 && w->sight < s->n_sights; w->sight++) {
+	while (r == 0 && w->sight < s->n_sights) {
 		const struct sight *sight = &s->sights[w->sight];
 		hva_t end = sight_end(sight, &s->geometry);
 
-		if (end <= at)
+		if (end <= at) {
+			w->sight++;
 			continue;
+		}
 		if (sight->start >= ground->last)
 			break;
 		r = walk_gap(w, ground, at, max_u64(at, sight->start));
@@ -231,6 +248,10 @@ static int walk_blocks(struct walk *w, const struct ground *ground)
 		if (r == 0)
 			r = walk_sight(w, ground, sight, at, min_u64(end, ground->last));
 		at = min_u64(end, ground->last);
+		/* Equal neighbours are one sight even across VMAs: the next region needs it too. */
+		if (end > ground->last)
+			break;
+		w->sight++;
 	}
 	return r < 0 ? r : walk_gap(w, ground, at, ground->last);
 }

@@ -35,7 +35,7 @@ struct policy {
 #define POLICY_INIT                                                                                \
 	{                                                                                          \
 		.mode = MODE_FULL, .may_remap = true, .may_copy = true, .min_populated_bp = 10000, \
-		.min_region_bytes = UINT64_C(64) << 20, .remap_call_bytes = UINT64_C(256) << 20,   \
+		.min_region_bytes = UINT64_C(64) << 20, .remap_call_bytes = UINT64_C(64) << 20,    \
 		.copy_call_bytes = UINT64_C(32) << 20,                                             \
 		.hold_lost_ns = UINT64_C(3600) * 1000000000,                                       \
 	}

@@ -76,6 +76,8 @@ static int fill_run(struct json_object *object, const struct run *run)
 		r = add_reason(object, run->reason);
 	if (r == 0 && run->resident_bytes != UINT64_MAX)
 		r = add_bytes(object, "resident_bytes", run->resident_bytes);
+	if (r == 0 && run->misaligned_bytes > 0)
+		r = add_bytes(object, "misaligned_bytes", run->misaligned_bytes);
 	return r;
 }
 
@@ -100,9 +102,12 @@ static int fill_reasons(struct json_object *object, const struct totals *totals)
 {
 	int r = 0;
 
-	for (unsigned int i = REASON_NONE + 1; r == 0 && i < REASON_MAX; i++)
-		if (totals->by_reason[i] > 0)
-			r = add_bytes(object, reason_slug((enum reason)i), totals->by_reason[i]);
+	for (unsigned int i = REASON_NONE + 1; r == 0 && i < REASON_MAX; i++) {
+		uint64_t bytes = totals->by_reason[i] + totals->uncounted_by_reason[i];
+
+		if (bytes > 0)
+			r = add_bytes(object, reason_slug((enum reason)i), bytes);
+	}
 	return r;
 }
 
@@ -127,8 +132,9 @@ int totals_add_to_json(struct json_object *object, const struct totals *totals)
 		{"remappable_bytes", totals->by_state[BLOCK_REMAPPABLE]},
 		{"copyable_bytes", totals->by_state[BLOCK_COPYABLE]},
 		{"held_back_bytes", totals->by_state[BLOCK_SPARSE]},
-		{"barred_bytes", totals->by_state[BLOCK_BARRED]},
-		{"unknown_bytes", totals->by_state[BLOCK_UNKNOWN] + totals->uncounted_bytes},
+		{"barred_bytes", totals->by_state[BLOCK_BARRED] + totals->uncounted_barred_bytes},
+		{"unknown_bytes", totals->by_state[BLOCK_UNKNOWN] + totals->uncounted_bytes -
+					  totals->uncounted_barred_bytes},
 		{"swapped_bytes", totals->by_state[BLOCK_SWAPPED]},
 		{"empty_bytes", totals->by_state[BLOCK_EMPTY]},
 	};

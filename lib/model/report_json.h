@@ -17,8 +17,9 @@ struct json_object *runs_to_json(const struct run *runs, size_t n);
 
 /* Adds the fields of `status --json` to an object: ram_bytes, resident_bytes, huge_bytes,
  * remappable_bytes, copyable_bytes, held_back_bytes (sparse), barred_bytes, swapped_bytes: resident
- * parts (swapped: and what is in swap); empty_bytes: range; unknown_bytes: range whose residency
- * was not counted; reasons {slug:bytes} without zeros. 0 or -ENOMEM. */
+ * parts (swapped: and what is in swap; barred: and the range of what is never looked at, such as
+ * hugetlb); empty_bytes: range; unknown_bytes: range whose residency was not counted; reasons
+ * {slug:bytes} without zeros. 0 or -ENOMEM. */
 int totals_add_to_json(struct json_object *object, const struct totals *totals);
 struct json_object *totals_to_json(const struct totals *totals);
 

@@ -28,8 +28,9 @@ struct run {
 	enum block_state state;
 	enum reason reason;
 	int16_t node;
-	uint64_t resident_bytes; /* UINT64_MAX: not counted */
-	uint32_t region;	 /* index into the snapshot */
+	uint64_t resident_bytes;   /* UINT64_MAX: not counted */
+	uint32_t region;	   /* index into the snapshot */
+	uint64_t misaligned_bytes; /* misaligned-mapping: how far the mapping is off */
 };
 
 /* A range whose pages should be counted before a decision is made: diagnose() asks, the caller
@@ -46,6 +47,8 @@ struct totals {
 	uint64_t by_state[BLOCK_STATE_MAX]; /* resident bytes; BLOCK_EMPTY: mapped-range bytes;
 					       BLOCK_SWAPPED: swapped bytes + residue */
 	uint64_t by_reason[REASON_MAX];	    /* same bytes, by reason */
+	/* Range bytes of what is barred and never looked at; part of uncounted_bytes. */
+	uint64_t uncounted_barred_bytes, uncounted_by_reason[REASON_MAX];
 	uint64_t uncounted_bytes; /* range bytes whose residency is not counted yet; not part of the
 				     sums */
 };

@@ -128,13 +128,22 @@ static const char *check_sight(const struct sight *v, const struct mmu_geometry 
 	return NULL;
 }
 
-static bool sight_is_inside(const struct sight *v, const struct region *r,
-			    const struct mmu_geometry *g)
+/* Equal neighbours are one sight even where one VMA ends and the next begins. */
+static bool sight_is_inside(const struct snapshot *s, const struct sight *v)
 {
-	hva_t first = region_first_block(r, g), last = region_last_block(r, g);
+	const struct mmu_geometry *g = &s->geometry;
+	hva_t at = v->start, end = v->start + v->blocks * block_bytes(g);
 
-	return v->start >= first && v->start < last &&
-	       v->blocks <= (last - v->start) / block_bytes(g);
+	if (end <= at)
+		return false;
+	while (at < end) {
+		const struct region *r = snapshot_find_region(s, at);
+
+		if (!r || at < region_first_block(r, g) || at >= region_last_block(r, g))
+			return false;
+		at = region_last_block(r, g);
+	}
+	return true;
 }
 
 static const char *check_sights(const struct snapshot *s)
@@ -145,13 +154,12 @@ static const char *check_sights(const struct snapshot *s)
 		return "too many sights";
 	for (size_t i = 0; i < s->n_sights; i++) {
 		const struct sight *v = &s->sights[i];
-		const struct region *r = snapshot_find_region(s, v->start);
 		const char *why = check_sight(v, &s->geometry);
 
 		if (why)
 			return why;
-		if (!r || !sight_is_inside(v, r, &s->geometry))
-			return "a sight is not inside the whole blocks of one region";
+		if (!sight_is_inside(s, v))
+			return "a sight is not inside the whole blocks of regions";
 		if (v->start < free_from)
 			return "sights overlap or are not sorted";
 		free_from = v->start + v->blocks * block_bytes(&s->geometry);

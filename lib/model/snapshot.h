@@ -31,7 +31,7 @@ struct snapshot {
 	struct policy policy;
 	struct region *regions; /* owned; sorted by start, disjoint */
 	size_t n_regions;
-	struct sight *sights; /* owned; sorted by start, disjoint, each inside the whole blocks of
+	struct sight *sights; /* owned; sorted by start, disjoint, inside the whole blocks of
 				 one region */
 	size_t n_sights;
 	struct hold *holds; /* owned; sorted by start, disjoint */

@@ -237,7 +237,7 @@ static void test_bad_values_keep_the_default(void **state)
 		{"[Collapse]\nMinPopulated=0.5\n", "default 100% kept"},
 		{"[Collapse]\nHoldLost=1 h\n", "expected a duration"},
 		{"[Collapse]\nRemapCallSize=2G\n",
-		 "a power of two, from 1M to 1G; default 256M kept"},
+		 "a power of two, from 1M to 1G; default 64M kept"},
 		{"[Collapse]\nRemapCallSize=0\n", "RemapCallSize=0: expected"},
 		{"[Collapse]\nCopyCallSize=128M\n", "a power of two, from 1M to 64M"},
 		{"[Collapse]\nCopyCallSize=48M\n", "CopyCallSize=48M: expected"},
@@ -258,7 +258,7 @@ static void test_bad_values_keep_the_default(void **state)
 		assert_int_equal(c->n_problems, 1);
 		assert_problem(c, cases[i].problem);
 		assert_int_equal(c->policy.mode, MODE_FULL);
-		assert_int_equal(c->policy.remap_call_bytes, 256 * MIB);
+		assert_int_equal(c->policy.remap_call_bytes, 64 * MIB);
 		assert_int_equal(c->policy.copy_call_bytes, 32 * MIB);
 		assert_int_equal(c->interval_ns, NS_PER_S);
 		assert_int_equal(c->workers, 0);

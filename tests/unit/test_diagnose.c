@@ -344,9 +344,38 @@ static void test_misaligned_uncounted_is_counted_for_the_report(void **state)
 	b->s.sights[0].seen = SEEN_SMALL;
 	run(b);
 	assert_int_equal(b->d.runs[0].reason, REASON_MISALIGNED_MAPPING);
+	assert_int_equal(b->d.runs[0].misaligned_bytes,
+			 region_misalignment(&b->s.regions[0], &b->s.geometry));
+	assert_true(b->d.runs[0].misaligned_bytes > 0);
 	assert_int_equal(b->d.n_wants, 1);
 	assert_false(b->d.wants[0].is_for_action);
 	assert_int_equal(b->d.totals.uncounted_bytes, 4 * BLOCK);
+}
+
+/* Two VMAs side by side (one split by an advice, or two memfds): equal blocks are one sight. */
+static void test_a_sight_over_two_regions_judges_both(void **state)
+{
+	struct bench *b = *state;
+
+	build_region(&b->s, BASE, 4 * BLOCK, BACKING_SHMEM);
+	build_region(&b->s, BASE + 4 * BLOCK, 4 * BLOCK, BACKING_SHMEM);
+	build_sight(&b->s, BASE, 8, SEEN_SMALL, FILL_FULL);
+	run(b);
+	assert_int_equal(snapshot_validate(&b->s, NULL), 0);
+	assert_int_equal(b->d.n_runs, 2);
+	assert_int_equal(b->d.runs[1].state, BLOCK_COPYABLE);
+	assert_int_equal(b->d.runs[1].bytes, 4 * BLOCK);
+	assert_int_equal(b->d.totals.by_state[BLOCK_COPYABLE], 8 * BLOCK);
+}
+
+static void test_what_is_never_looked_at_is_accounted_by_its_range(void **state)
+{
+	struct bench *b = *state;
+
+	build_region(&b->s, BASE, 4 * BLOCK, BACKING_HUGETLB);
+	run(b);
+	assert_int_equal(b->d.totals.uncounted_barred_bytes, 4 * BLOCK);
+	assert_int_equal(b->d.totals.uncounted_by_reason[REASON_HUGETLB], 4 * BLOCK);
 }
 
 static void test_edges_are_too_short(void **state)
@@ -756,6 +785,8 @@ int main(void)
 		TEST(test_memcg_limit_leaves_remaps),
 		TEST(test_misaligned_mapping),
 		TEST(test_misaligned_uncounted_is_counted_for_the_report),
+		TEST(test_a_sight_over_two_regions_judges_both),
+		TEST(test_what_is_never_looked_at_is_accounted_by_its_range),
 		TEST(test_edges_are_too_short),
 		TEST(test_vma_without_a_whole_block),
 		TEST(test_backings_that_are_never_touched),

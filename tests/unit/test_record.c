@@ -131,6 +131,7 @@ struct fixture {
 static void run_guest(int fd)
 {
 	uint64_t block = memstate_block_bytes(), address = 0;
+	const uint64_t page = memstate_page_bytes();
 	memstate_map m = MEMSTATE_MAP_INIT;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -138,9 +139,9 @@ static void run_guest(int fd)
 	if (memstate_map_memfd(&m, 4 * block, 0) == 0 &&
 	    memstate_fill_small(m.addr, 2 * block, 1) == 0 &&
 	    memstate_make_huge(m.addr, 2 * block) == 0 &&
-	    memstate_make_pte_mapped(m.addr + block, block) == 0) {
-		memset(m.addr + 2 * block, 1, 3 * memstate_page_bytes());
-		m.addr[2 * block + 5 * memstate_page_bytes()] = 1;
+	    memstate_make_pte_mapped(m.addr + block, block) == 0 &&
+	    memstate_fill_small(m.addr + 2 * block, 3 * page, 1) == 0 &&
+	    memstate_fill_small(m.addr + 2 * block + 5 * page, page, 1) == 0) {
 		address = (uint64_t)(uintptr_t)m.addr;
 	}
 	(void)!write(fd, &address, sizeof(address));
