@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "bits.h"
 #include "cleanup.h"
 #include "diagnose.h"
@@ -256,13 +257,18 @@ static void start_plan(struct manager *m, struct guest *g)
 	hand_out(m, g);
 }
 
+static bool has_copies(const struct totals *t)
+{
+	return t->by_state[BLOCK_COPYABLE] > 0 || t->by_reason[REASON_FOLIO_UNKNOWN] > 0;
+}
+
 static uint64_t copy_allowance(struct manager *m, struct guest *g, enum reason *ret_reason)
 {
 	uint64_t now_ns = manager_now_ns(m), bytes;
 
 	g->retry_ns = 0;
 	*ret_reason = REASON_NONE;
-	if (g->diagnosis.totals.by_state[BLOCK_COPYABLE] == 0)
+	if (!has_copies(&g->diagnosis.totals))
 		return 0;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
 	bytes = governor_copy_allowance(&m->governor, &m->host, now_ns, ret_reason, &g->retry_ns);
@@ -317,6 +323,7 @@ static void decide(struct manager *m, struct guest *g)
 	}
 	g->is_counted = false;
 	limits.copy_allowance_bytes = copy_allowance(m, g, &reason);
+	g->snapshot.copies_held = reason;
 	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while planning");
 		end_cycle(m, g);
@@ -539,6 +546,20 @@ static void take_survey(struct manager *m, struct guest *g, struct job *j)
 		start_look(m, g);
 }
 
+/* All that is known of a VM whose mappings may not be read is how much of it is resident. */
+static void report_no_right(struct manager *m, struct guest *g)
+{
+	struct run all = {.state = BLOCK_UNKNOWN, .reason = REASON_NO_PERMISSION, .node = -1};
+	struct diagnosis *d = &g->diagnosis;
+
+	all.bytes = all.resident_bytes = g->pulse.resident_pages * page_bytes(&m->geometry);
+	diagnosis_clear(d);
+	if (ARRAY_APPEND(&d->runs, &d->n_runs, &all) < 0)
+		return;
+	d->totals.ram_bytes = d->totals.resident_bytes = all.bytes;
+	d->totals.by_state[BLOCK_UNKNOWN] = d->totals.by_reason[all.reason] = all.bytes;
+}
+
 /* ---- results --------------------------------------------------------------------------- */
 
 static void settle(struct manager *m, const struct job *j)
@@ -642,6 +663,7 @@ void cycle_take_result(struct manager *m, struct guest *g, struct job *j)
 		log_vm(LOG_WARNING, g->snapshot.vm.name, "cannot read its mappings: %s",
 		       strerror(-j->err));
 		end_cycle(m, g);
+		report_no_right(m, g);
 		return;
 	}
 	take_one(m, g, j);

@@ -257,6 +257,8 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	for (size_t i = 0; i < plan.n_actions; i++)
 		json_object_array_add(actions, action_to_json(&plan.actions[i]));
 	add_string(o, "name", g->snapshot.vm.name);
+	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
+	add_bool(o, "paused", g->snapshot.policy.is_paused);
 	json_object_object_add(o, "actions", actions);
 	add_u64(o, "remap_bytes", plan.remap_bytes);
 	add_u64(o, "copy_bytes", plan.copy_bytes);

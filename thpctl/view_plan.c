@@ -49,9 +49,17 @@ static void print_notes(FILE *f, struct json_object *plan, struct json_object *a
 {
 	uint64_t deferred = field_u64_or_0(plan, "deferred_copy_bytes");
 	char text[FORMAT_MAX];
+	const char *mode = field_text(plan, "mode");
 
-	if (field_array_length(actions) == 0)
-		fputs("Nothing to do: no memory is left that can be made huge now.\n", f);
+	if (field_is_true(plan, "paused"))
+		fputs("Nothing is planned: the VM is paused (thpctl resume).\n", f);
+	else if (*mode && strcmp(mode, "full") != 0)
+		fprintf(f, "Nothing is planned: its policy says Mode=%s.\n",
+			format_printable(mode, text, sizeof(text)));
+	else if (field_array_length(actions) == 0)
+		fputs("Nothing to do: no memory is left that its policy allows to be made huge "
+		      "now.\n",
+		      f);
 	print_kind(f, actions, "remap", "mapped huge in place", is_raw);
 	print_kind(f, actions, "copy", "copied into huge pages, within [Budget]", is_raw);
 	if (deferred > 0)

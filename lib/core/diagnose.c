@@ -168,7 +168,7 @@ static struct judgement judge_piece(const struct walk *w, const struct ground *g
 		return judge_barred(&j, sight, ground->bar);
 	if (hold)
 		j = judge_held(&j, sight, hold->reason);
-	return judge_policy(&j, &w->s->policy);
+	return judge_policy(&j, w->s);
 }
 
 static int emit_blocks(struct walk *w, const struct ground *ground, const struct sight *sight,

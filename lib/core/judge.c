@@ -46,15 +46,16 @@ static bool is_populated(const struct policy *p, const struct sight *sight)
 	return fill_suffices(fill, p->min_populated_bp);
 }
 
-/* A full block whose folio size cannot be read: on a VM with assigned devices a wrong guess costs
- * an unmap storm (KERNEL 12.1), so nothing is tried there. */
+/* A full block whose folio size cannot be read is unknown; plan treats it as a copy, which is what
+ * it costs at worst. On a VM with assigned devices a wrong guess costs an unmap storm (KERNEL
+ * 12.1), so nothing is tried there. */
 static struct judgement judge_unknown_folio(const struct snapshot *s)
 {
-	if (s->vm.has_vfio || !s->policy.may_copy)
+	if (s->vm.has_vfio)
 		return judgement_of(BLOCK_BARRED, REASON_FOLIO_UNKNOWN);
 	if (headroom_for_copy(&s->vm) < block_bytes(&s->geometry))
 		return judgement_of(BLOCK_BARRED, REASON_MEMCG_LIMIT);
-	return judgement_of(BLOCK_COPYABLE, REASON_FOLIO_UNKNOWN);
+	return judgement_of(BLOCK_UNKNOWN, REASON_FOLIO_UNKNOWN);
 }
 
 static struct judgement judge_copy(const struct snapshot *s)
@@ -145,9 +146,10 @@ struct judgement judge_held(const struct judgement *j, const struct sight *sight
 			    enum reason hold_reason)
 {
 	struct judgement held = *j;
-	bool is_uncounted = j->state == BLOCK_UNKNOWN && sight->seen != SEEN_UNKNOWN;
+	bool is_unknown = j->state == BLOCK_UNKNOWN && sight->seen != SEEN_UNKNOWN;
+	bool is_uncounted = is_unknown && j->reason != REASON_FOLIO_UNKNOWN;
 
-	if (j->state == BLOCK_REMAPPABLE || j->state == BLOCK_COPYABLE || is_uncounted) {
+	if (j->state == BLOCK_REMAPPABLE || j->state == BLOCK_COPYABLE || is_unknown) {
 		held.state = BLOCK_BARRED;
 		held.reason = hold_reason;
 		held.count = is_uncounted ? COUNT_FOR_REPORT : COUNT_KNOWN;
@@ -159,8 +161,9 @@ struct judgement judge_held(const struct judgement *j, const struct sight *sight
 	return held;
 }
 
-struct judgement judge_policy(const struct judgement *j, const struct policy *p)
+struct judgement judge_policy(const struct judgement *j, const struct snapshot *s)
 {
+	const struct policy *p = &s->policy;
 	struct judgement judged = *j;
 	bool may = (j->state == BLOCK_REMAPPABLE && p->may_remap) ||
 		   (j->state == BLOCK_COPYABLE && p->may_copy);
@@ -171,5 +174,7 @@ struct judgement judge_policy(const struct judgement *j, const struct policy *p)
 		judged.reason = REASON_PAUSED;
 	else if (p->mode != MODE_FULL || !may)
 		judged.reason = REASON_POLICY_OFF;
+	else if (j->state == BLOCK_COPYABLE && s->copies_held != REASON_NONE)
+		judged.reason = s->copies_held;
 	return judged;
 }

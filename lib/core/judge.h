@@ -32,5 +32,5 @@ struct judgement judge_barred(const struct judgement *j, const struct sight *sig
 struct judgement judge_held(const struct judgement *j, const struct sight *sight,
 			    enum reason hold_reason);
 
-/* Policy and pause change the reason, never the state. */
-struct judgement judge_policy(const struct judgement *j, const struct policy *p);
+/* Policy, pause and what holds up copies on this host change the reason, never the state. */
+struct judgement judge_policy(const struct judgement *j, const struct snapshot *s);

@@ -47,10 +47,19 @@ static int append_span(struct spans *spans, const struct run *run)
 	return 0;
 }
 
-static int collect_spans(const struct diagnosis *d, enum block_state state, struct spans *ret)
+/* A full block whose folio size cannot be read costs a copy at worst: it is planned as one. */
+static bool run_is_for(const struct run *run, enum action_kind kind)
+{
+	if (kind == ACTION_REMAP)
+		return run->state == BLOCK_REMAPPABLE;
+	return run->state == BLOCK_COPYABLE ||
+	       (run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
+}
+
+static int collect_spans(const struct diagnosis *d, enum action_kind kind, struct spans *ret)
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
-		int r = d->runs[i].state == state ? append_span(ret, &d->runs[i]) : 0;
+		int r = run_is_for(&d->runs[i], kind) ? append_span(ret, &d->runs[i]) : 0;
 
 		if (r < 0)
 			return r;
@@ -167,7 +176,7 @@ static int plan_copies(struct maker *m, const struct spans *spans)
 static int plan_kind(struct maker *m, const struct diagnosis *d, enum action_kind kind)
 {
 	struct spans spans = {0};
-	int r = collect_spans(d, kind == ACTION_REMAP ? BLOCK_REMAPPABLE : BLOCK_COPYABLE, &spans);
+	int r = collect_spans(d, kind, &spans);
 
 	if (r == 0 && kind == ACTION_REMAP && spans.n_items > 0)
 		qsort(spans.items, spans.n_items, sizeof(*spans.items), compare_spans);

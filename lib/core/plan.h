@@ -24,7 +24,8 @@ struct plan_limits {
 };
 
 /* Turns a diagnosis into bounded actions: remaps first, larger runs first, then copies by address
- * within the allowance. No action holds a block that is not remappable (copyable), none crosses a
+ * within the allowance. No action holds a block that is not remappable (copyable, or
+ * folio-unknown), none crosses a
  * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.
  * Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
 int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,

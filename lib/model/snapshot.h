@@ -36,7 +36,8 @@ struct snapshot {
 	size_t n_sights;
 	struct hold *holds; /* owned; sorted by start, disjoint */
 	size_t n_holds;
-	bool is_truncated; /* a bound above was met */
+	enum reason copies_held; /* why no copy may start on this host now; none = they may */
+	bool is_truncated;	 /* a bound above was met */
 };
 
 #define SNAPSHOT_INIT                 \

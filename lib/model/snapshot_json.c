@@ -179,6 +179,7 @@ static const struct field snapshot_rows[] = {
 	STRUCT(snapshot, host, host_shape, ),
 	STRUCT(snapshot, vm, vm_shape, ),
 	STRUCT(snapshot, policy, policy_shape, ),
+	WORD(snapshot, copies_held, reason_word, REASON_MAX, ),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),

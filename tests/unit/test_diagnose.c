@@ -251,12 +251,13 @@ static void test_table_full(void **state)
 
 /* ---- Folio size not readable ---- */
 
-static void test_folio_unknown_is_a_copy(void **state)
+static void test_folio_unknown_is_unknown(void **state)
 {
 	struct bench *b = *state;
 
 	four_blocks(b, BACKING_SHMEM, SEEN_PAGES, FILL_FULL);
-	expect_one(b, BLOCK_COPYABLE, REASON_FOLIO_UNKNOWN, 4 * BLOCK);
+	expect_one(b, BLOCK_UNKNOWN, REASON_FOLIO_UNKNOWN, 4 * BLOCK);
+	assert_int_equal(b->d.n_wants, 0);
 }
 
 static void test_folio_unknown_bars_with_vfio(void **state)
@@ -268,13 +269,15 @@ static void test_folio_unknown_bars_with_vfio(void **state)
 	expect_one(b, BLOCK_BARRED, REASON_FOLIO_UNKNOWN, 4 * BLOCK);
 }
 
-static void test_folio_unknown_bars_without_copies(void **state)
+static void test_copies_that_are_held_up_say_why(void **state)
 {
 	struct bench *b = *state;
 
-	four_blocks(b, BACKING_SHMEM, SEEN_PAGES, FILL_FULL);
-	b->s.policy.may_copy = false;
-	expect_one(b, BLOCK_BARRED, REASON_FOLIO_UNKNOWN, 4 * BLOCK);
+	four_blocks(b, BACKING_SHMEM, SEEN_SMALL, FILL_FULL);
+	b->s.copies_held = REASON_NO_FREE_HUGE_PAGE;
+	expect_one(b, BLOCK_COPYABLE, REASON_NO_FREE_HUGE_PAGE, 4 * BLOCK);
+	b->s.policy.mode = MODE_REPORT;
+	expect_one(b, BLOCK_COPYABLE, REASON_POLICY_OFF, 4 * BLOCK);
 }
 
 static void test_anon_pages_are_copied_whatever_they_are(void **state)
@@ -776,9 +779,9 @@ int main(void)
 		TEST(test_cow_page),
 		TEST(test_not_looked_yet),
 		TEST(test_table_full),
-		TEST(test_folio_unknown_is_a_copy),
+		TEST(test_folio_unknown_is_unknown),
 		TEST(test_folio_unknown_bars_with_vfio),
-		TEST(test_folio_unknown_bars_without_copies),
+		TEST(test_copies_that_are_held_up_say_why),
 		TEST(test_anon_pages_are_copied_whatever_they_are),
 		TEST(test_pinned_suspected),
 		TEST(test_memcg_limit),

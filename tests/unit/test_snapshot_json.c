@@ -166,6 +166,7 @@ static struct snapshot full_snapshot(void)
 
 	s.taken_ns = UINT64_C(18446744073709551614);
 	s.geometry = (struct mmu_geometry){12, 9, 18};
+	s.copies_held = REASON_NO_FREE_HUGE_PAGE;
 	s.is_truncated = true;
 	fill_host(&s.host);
 	fill_vm(&s.vm);
@@ -227,7 +228,8 @@ static void check_hold(const struct hold *a, const struct hold *b)
 
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
-	SAME(taken_ns), SAME(is_truncated), SAME(n_regions), SAME(n_sights), SAME(n_holds);
+	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
+		SAME(n_holds);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
