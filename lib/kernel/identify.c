@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "cmdline.h"
 #include "descriptors.h"
 #include "inventory.h"
 #include "memcg.h"
 #include "procfs.h"
 
 /* QEMU under libvirt has some ten thousand characters; the kernel would pass millions. */
-enum { CMDLINE_BYTES_MAX = 1 << 20 };
+enum { CMDLINE_BYTES_MAX = 256 << 10 };
 
 static int read_comm(const struct process *p, struct vm *vm)
 {
@@ -97,7 +98,7 @@ static void read_cmdline(const struct process *p, struct vm *vm)
 
 	if (!vm->has_kvm && !is_qemu(vm))
 		return;
-	if (sys_read_all_at(p->dirfd, "cmdline", CMDLINE_BYTES_MAX, &text, &size) < 0)
+	if (cmdline_read(p, CMDLINE_BYTES_MAX, &text, &size) < 0)
 		return;
 	cmdline_parse_qemu(text, size, name, sizeof(name), uuid, sizeof(uuid));
 	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
