@@ -6,13 +6,13 @@
  *   bench_look GIB ROUNDS */
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "features.h"
@@ -30,11 +30,10 @@ struct scene {
 
 static uint64_t cpu_ns(void)
 {
-	struct rusage u;
+	struct timespec t;
 
-	(void)getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000 +
-	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000;
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 static void read_smaps(const struct scene *s)
@@ -90,7 +89,7 @@ static int compare(const void *a, const void *b)
 static void measure(const struct scene *s, const char *state, int rounds, double gib)
 {
 	uint64_t cost[READERS][ROUNDS_MAX];
-	/* Cheap readers are repeated within a round: CPU time is counted in microseconds. */
+	/* Cheap readers are repeated within a round, so that one interrupt does not decide. */
 	int repeats[READERS] = {1, strcmp(state, "huge") == 0 ? 50 : 4,
 				strcmp(state, "huge") == 0 ? 50 : 2};
 
@@ -162,7 +161,6 @@ int main(int argc, char **argv)
 	s.look.sys = &sys;
 	s.look.process = &process;
 	s.look.features = host.features;
-	s.look.is_file = true;
 	s.start = (hva_t)(uintptr_t)map.addr;
 	s.end = s.start + map.bytes;
 	ask(commands[1], answers[0], 's');

@@ -12,6 +12,7 @@
 #   wait_serial NAME REGEX SECONDS, guest_passes NAME, guest_mismatches NAME, guest_is_healthy NAME,
 #   guest_is_alive NAME, guest_say NAME WORD, qmp NAME JSON, background_snapshot NAME,
 #   smaps_huge NAME                  prints "HUGE RESIDENT" in bytes, straight from the kernel's smaps
+#   guests_match                     lines of [Match] for exactly these guests
 #   stop_guest NAME, stop_all_guests
 #
 # Each guest owns a directory DIR/NAME: qmp.sock, serial.sock, serial.log, qemu.pid, qemu.log.
@@ -23,6 +24,7 @@ GUESTS_DIR=''
 GUESTS_BUILD=''
 GUESTS_SHM=''
 GUESTS_ACCEL=''
+GUESTS_TAG=''
 # A number that is never open: closing it is harmless.
 readonly NO_FD=250
 THP_KEEPER_FD=$NO_FD
@@ -38,7 +40,13 @@ guests_init() {
 	GUESTS_BUILD=${THPD_GUEST_DIR:-$LIVE_DIR/../../build/guest}
 	"$(dirname "${BASH_SOURCE[0]}")/../guest/build.sh" "$GUESTS_BUILD" || return 1
 	GUESTS_SHM=$(mktemp -d /dev/shm/thpd-live.XXXXXX) || return 1
+	GUESTS_TAG=$(cut -c 1-8 /proc/sys/kernel/random/uuid)
 	accel_probe
+}
+
+# The lines of [Match] that fit the guests of this script and no others.
+guests_match() {
+	printf "%s\n" "Comm=qemu-system-x86*" "UUID=$GUESTS_TAG-*"
 }
 
 # --- the machine ---------------------------------------------------------------------------------
@@ -149,7 +157,7 @@ start_guest() {
 	esac
 	mapfile -t words < <(qemu_common; qemu_accel "$GUESTS_ACCEL")
 	[ "$kind" != D ] || thp_off || rc=1
-	"${wrap[@]}" "${words[@]}" -name "$name" -uuid "$(cat /proc/sys/kernel/random/uuid)" \
+	"${wrap[@]}" "${words[@]}" -name "$name" -uuid "$GUESTS_TAG$(cut -c 9- /proc/sys/kernel/random/uuid)" \
 		-object "$memory,id=ram,size=${mib}M" -machine memory-backend=ram -m "${mib}M" \
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" \
 		-chardev "socket,id=tty,path=$dir/serial.sock,server=on,wait=off,logfile=$dir/serial.log" \

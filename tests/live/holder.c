@@ -4,11 +4,13 @@
  *
  *   holder [--kind=memfd|anon|file] [--path=FILE] [--size=MIB] [--skew=BYTES]
  * [--state=small|huge|pte]
- *          [--attach]
+ *          [--attach] [--reserve=MIB]
  *
  * The memory is block-aligned (unless --skew), filled with a pattern that depends on the page, the
  * word and the generation, and brought into the state asked for.  --attach maps a file that another
- * holder has filled and writes nothing.  Then it prints `ready addr=0xADDR bytes=N` and obeys
+ * holder has filled and writes nothing.  --reserve makes the mapping longer than what of it is
+ * filled
+ * (--size): the rest is a hole.  Then it prints `ready addr=0xADDR bytes=N` and obeys
  * commands on stdin, each answered by one line that begins with `ok` or `failed`:
  *
  *   verify            every word is right, holes apart: `ok present=BYTES holes=BYTES`
@@ -31,10 +33,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "memstate.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct holder {
 	memstate_map map;
@@ -48,7 +55,7 @@ struct holder {
 
 struct options {
 	const char *kind, *path, *state;
-	uint64_t bytes, skew_bytes;
+	uint64_t bytes, reserve_bytes, skew_bytes;
 	bool is_attached;
 };
 
@@ -247,33 +254,56 @@ static int obey(struct holder *h, const char *line)
 	return -ENOSYS;
 }
 
+static uint64_t mapped_bytes(const struct options *o)
+{
+	return o->reserve_bytes > o->bytes ? o->reserve_bytes : o->bytes;
+}
+
 static int map_memory(struct holder *h, const struct options *o)
 {
+	const uint64_t bytes = mapped_bytes(o);
 	int fd, r;
 
 	if (strcmp(o->kind, "anon") == 0)
-		return memstate_map_anon(&h->map, o->bytes, o->skew_bytes);
+		return memstate_map_anon(&h->map, bytes, o->skew_bytes);
 	if (strcmp(o->kind, "memfd") == 0)
-		return memstate_map_memfd(&h->map, o->bytes, o->skew_bytes);
+		return memstate_map_memfd(&h->map, bytes, o->skew_bytes);
 	fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = o->is_attached || ftruncate(fd, (off_t)o->bytes) == 0 ? 0 : -errno;
+	r = o->is_attached || ftruncate(fd, (off_t)bytes) == 0 ? 0 : -errno;
 	if (r == 0)
-		r = memstate_map_fd(&h->map, fd, 0, o->bytes, o->skew_bytes, MAP_SHARED);
+		r = memstate_map_fd(&h->map, fd, 0, bytes, o->skew_bytes, MAP_SHARED);
 	(void)close(fd);
 	return r;
 }
 
+/* Small folios, whatever the host's knobs say. Populating takes half the time of the faults that it
+ * spares; where the kernel cannot, they come one by one. */
+static int fill(struct holder *h, struct range r)
+{
+	const int disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	int rc;
+
+	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	(void)madvise(range_start(h, r), range_bytes(h, r), MADV_POPULATE_WRITE);
+	rc = hold_touch(h, r);
+	if (disabled >= 0)
+		(void)prctl(PR_SET_THP_DISABLE, disabled & 1, disabled & ~1, 0, 0);
+	return rc;
+}
+
 static int bring_into_state(struct holder *h, const struct options *o)
 {
-	const struct range all = {0, h->pages};
+	const struct range all = {0, o->bytes / h->page_bytes};
 	int r = 0;
 
-	if (!o->is_attached)
-		r = hold_touch(h, all);
-	else
+	for (uint64_t p = all.end_page; p < h->pages; p++)
+		h->is_hole[p] = true;
+	if (o->is_attached)
 		r = hold_read(h, all);
+	else
+		r = fill(h, all);
 	if (r == 0 && strcmp(o->state, "small") != 0)
 		r = hold_make_huge(h, all);
 	if (r == 0 && strcmp(o->state, "pte") == 0)
@@ -288,7 +318,7 @@ static int holder_new(struct holder *h, const struct options *o)
 	if (r < 0)
 		return r;
 	h->page_bytes = memstate_page_bytes();
-	h->pages = o->bytes / h->page_bytes;
+	h->pages = mapped_bytes(o) / h->page_bytes;
 	h->generations = calloc(h->pages, sizeof(*h->generations));
 	h->is_hole = calloc(h->pages, sizeof(*h->is_hole));
 	h->is_anon = strcmp(o->kind, "anon") == 0;
@@ -307,13 +337,10 @@ static void holder_done(struct holder *h)
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{"kind", required_argument, NULL, 'k'},
-		{"path", required_argument, NULL, 'p'},
-		{"size", required_argument, NULL, 's'},
-		{"skew", required_argument, NULL, 'w'},
-		{"state", required_argument, NULL, 't'},
-		{"attach", no_argument, NULL, 'a'},
-		{NULL, 0, NULL, 0},
+		{"kind", required_argument, NULL, 'k'},	   {"path", required_argument, NULL, 'p'},
+		{"size", required_argument, NULL, 's'},	   {"skew", required_argument, NULL, 'w'},
+		{"state", required_argument, NULL, 't'},   {"attach", no_argument, NULL, 'a'},
+		{"reserve", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -336,6 +363,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'a':
 			o->is_attached = true;
+			break;
+		case 'r':
+			o->reserve_bytes = strtoull(optarg, NULL, 10) << 20;
 			break;
 		default:
 			return -EINVAL;

@@ -9,7 +9,7 @@
 #   start_thpd [OPTION...], stop_thpd, thpd_is_alive, ctl VERB..., vm_field PID FIELD
 #   start_holder NAME OPTION..., holder NAME COMMAND..., stop_holder NAME, holder_huge NAME
 #
-# A test owns only processes that it started itself, and everything it writes is below $T.
+# A test with more to tidy up defines test_cleanup.  It owns only processes that it started itself, and everything it writes is below $T.
 
 LIVE_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${THPD_BUILD:=$LIVE_DIR/../../build}"
@@ -25,6 +25,7 @@ TAP_IS_DONE=no
 THPD_PID=''
 THPD_LOG=''
 THPD_WRAP=()
+HOLDER_COMM=''
 declare -A HOLDER_PID=() HOLDER_START=() HOLDER_IN=() HOLDER_OUT=() HOLDER_ADDR=() HOLDER_BYTES=()
 
 # --- TAP -----------------------------------------------------------------------------------------
@@ -48,6 +49,7 @@ ok() {
 	printf 'not ok %d - %s\n' "$TAP_COUNT" "$text"
 	printf '# %s: status %s\n' "$*" "$rc"
 	tail -n 20 "$T/ok.out" | sed 's/^/#   /'
+	return 1
 }
 
 skip() {
@@ -65,6 +67,8 @@ skip_all() {
 scratch_begin() {
 	T=$(mktemp -d "${TMPDIR:-/tmp}/thpd-live.XXXXXX")
 	mkdir "$T/etc" "$T/etc/vm.d" "$T/run" "$T/bin"
+	# Two tests at once must not serve each other's VMs: the kernel cuts a comm to 15 bytes.
+	HOLDER_COMM=v$$-
 	trap live_cleanup EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
@@ -98,6 +102,7 @@ live_cleanup() {
 	trap '' INT TERM HUP
 	[ -z "$THPD_PID" ] || kill -KILL "$THPD_PID" 2>/dev/null || true
 	for name in "${!HOLDER_PID[@]}"; do stop_holder "$name"; done
+	if declare -F test_cleanup >/dev/null; then test_cleanup; fi
 	if declare -F stop_all_guests >/dev/null; then stop_all_guests; fi
 	if [ "$TAP_IS_DONE" = no ]; then
 		printf 'not ok %d - the test came to its end (status %d)\n1..%d\n' \
@@ -187,10 +192,15 @@ share_is_at_least() {
 
 # --- helper programs -----------------------------------------------------------------------------
 
-# The Makefile builds them; a test that is run by hand builds what it lacks.
+is_sanitized() {
+	grep -qaE "__(a|t)san_init" "$1"
+}
+
+# The Makefile builds them; a test that is run by hand builds what it lacks.  A sanitizer would put its
+# shadow into their memory, and thpd would see terabytes of it: then they are built without.
 helper() {
 	local name=$1 built=$THPD_BUILD/tests/live/$1 own=$T/bin/$1
-	if [ -x "$built" ] && [ "$built" -nt "$LIVE_DIR/$name.c" ]; then
+	if [ -x "$built" ] && [ "$built" -nt "$LIVE_DIR/$name.c" ] && ! is_sanitized "$built"; then
 		printf '%s\n' "$built"
 		return 0
 	fi
@@ -201,25 +211,20 @@ helper() {
 
 # --- the daemon ----------------------------------------------------------------------------------
 
-# write_config MAIN POLICY: two texts, one for thpd.conf, one for the drop-in that names the VMMs.
-write_config() {
-	printf '%s\n' "$1" >"$T/etc/thpd.conf"
-	printf '%s\n' "$2" >"$T/etc/vm.d/test.conf"
+# write_drop_in FILE MATCH [POLICY]: vm.d/FILE, with the lines of its two sections.
+write_drop_in() {
+	printf '%s\n' '[Match]' "$2" '[Collapse]' 'Mode=full' "${3:-}" >"$T/etc/vm.d/$1"
 }
 
-# The usual one: quick looks, and nobody's memory but the test's own.  Lines of [Manager] and [Budget]
-# may come first, lines of the policy second.
+# The usual configuration: quick looks, and nobody's memory but the test's own.  Lines of [Manager] and
+# [Budget] may come first, lines of the policy second; the third replaces the [Match] lines.
 write_test_config() {
-	write_config "[Manager]
-Interval=200ms
-MaxAge=2s
-${1:-}
-[Collapse]
-Mode=off" "[Match]
-Comm=${3:-vmm-*}
-[Collapse]
-Mode=full
-${2:-}"
+	printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' "${1:-}" '[Collapse]' 'Mode=off' >"$T/etc/thpd.conf"
+	write_drop_in test.conf "${3:-$(holders_match)}" "${2:-}"
+}
+
+holders_match() {
+	printf 'Comm=%svmm-*\n' "$HOLDER_COMM"
 }
 
 ctl() {
@@ -283,15 +288,15 @@ claims_at_least() {
 
 # --- plain memory holders ------------------------------------------------------------------------
 
-# A holder is a process that looks like a VMM to thpd (Comm=NAME) and does what it is told.
+# A holder is a process that looks like a VMM to thpd if its name begins with vmm-, and does what it is told.
 start_holder() {
 	local name=$1 in out pid ready program
 	shift
 	program=$(helper holder) || return 1
-	ln -sf "$program" "$T/bin/$name"
+	ln -sf "$program" "$T/bin/$HOLDER_COMM$name"
 	mkfifo "$T/$name.in" "$T/$name.out"
 	exec {in}<>"$T/$name.in" {out}<>"$T/$name.out"
-	"$T/bin/$name" "$@" <"$T/$name.in" >"$T/$name.out" 2>>"$T/holders.log" {in}>&- {out}>&- &
+	"$T/bin/$HOLDER_COMM$name" "$@" <"$T/$name.in" >"$T/$name.out" 2>>"$T/holders.log" {in}>&- {out}>&- &
 	pid=$!
 	disown "$pid"
 	HOLDER_PID[$name]=$pid HOLDER_IN[$name]=$in HOLDER_OUT[$name]=$out

@@ -39,7 +39,7 @@ write_test_config ''
 ok "thpd starts" start_thpd || exit 1
 for kind in memfd anon file; do
 	name=vmm-$kind
-	ok "a holder of $kind memory starts" start_holder "$name" --kind="$kind" --path="$shm/ram" --size=64
+	ok "a holder of $kind memory starts" unseen start_holder "$name" --kind="$kind" --path="$shm/ram" --size=64
 	pid=${HOLDER_PID[$name]}
 	ok "thpd makes it huge" wait_until "$THPD_DEADLINE" holder_is_huge "$name"
 

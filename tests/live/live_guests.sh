@@ -43,8 +43,7 @@ nothing_is_huge() {
 live_begin qemu-system-x86_64 socat jq cpio busybox unshare nsenter
 guests_init "$T" || exit 1
 note "the guests run under $GUESTS_ACCEL"
-write_test_config '' '' 'qemu-system-x86*
-Name=[A-D]'
+write_test_config '' '' "$(guests_match)"
 
 ok "four guests run their patterns" start_four_guests 512 || exit 1
 ok "guest B is huge at first" guest_is_huge B

@@ -25,7 +25,7 @@ guests_init "$T" || exit 1
 # Slow copies, so that there is a middle to be killed in.
 write_test_config '[Budget]
 CopyBandwidth=48M' 'CopyCallSize=8M'
-sed 's/^Comm=.*/Comm=qemu-system-x86*\nName=thpd-test-*/' "$T/etc/vm.d/test.conf" >"$T/etc/vm.d/qemu.conf"
+write_drop_in qemu.conf "$(guests_match)" CopyCallSize=8M
 
 ok "thpd starts" start_thpd || exit 1
 for kind in memfd anon; do

@@ -37,7 +37,7 @@ all_are_right() {
 
 all_are_listed() {
 	local claimed
-	claimed=$(ctl status --json | jq '[.vms[] | select(.name | startswith("vmm-")) |
+	claimed=$(ctl status --json | jq '[.vms[] | select(.mode == "full") |
 		select(.huge_bytes == .resident_bytes and .resident_bytes > 0)] | length')
 	is_equal "$claimed" "$COUNT"
 }
@@ -63,7 +63,7 @@ ok "all become huge" wait_until $((THPD_DEADLINE * 2)) all_are_huge
 note "after $((SECONDS - begin)) s"
 ok "thpd's account of each is right" wait_until "$THPD_DEADLINE" all_are_listed
 ok "all contents are right" all_are_right
-if grep -qE 'lib[at]san|asan' "/proc/$THPD_PID/maps"; then
+if is_sanitized "$THPD_BUILD/thpd"; then
 	skip "thpd needs at most 12 MiB" "a sanitizer's shadow is no memory of thpd's"
 else
 	note "thpd's resident memory: $(rss_kib "$THPD_PID") KiB"

@@ -15,7 +15,7 @@ write_test_config ''
 ok "thpd starts" start_thpd || exit 1
 
 for state in small pte; do
-	ok "a VMM maps a file of /dev/shm ($state)" start_holder vmm-a --kind=file --path="$shm/ram" \
+	ok "a VMM maps a file of /dev/shm ($state)" unseen start_holder vmm-a --kind=file --path="$shm/ram" \
 		--size=128 --state="$state"
 	ok "another process maps it, page by page" start_holder backend --kind=file --path="$shm/ram" \
 		--size=128 --attach
@@ -40,8 +40,8 @@ for state in small pte; do
 	rm -f "$shm/ram"
 done
 
-ok "two VMMs map one file" start_holder vmm-a --kind=file --path="$shm/ram" --size=128
-ok "the second page by page" start_holder vmm-b --kind=file --path="$shm/ram" --size=128 --attach
+ok "two VMMs map one file" unseen start_holder vmm-a --kind=file --path="$shm/ram" --size=128
+ok "the second page by page" unseen start_holder vmm-b --kind=file --path="$shm/ram" --size=128 --attach
 ok "the first becomes huge" wait_until "$THPD_DEADLINE" holder_is_huge vmm-a
 # What thpd did to the first took away the second's page tables: what it touches comes back huge.
 ok "the second touches its memory" holder vmm-b read
