@@ -115,8 +115,13 @@ static int emit_edge(struct walk *w, const struct ground *ground, hva_t start, h
 		     uint64_t *present_bytes)
 {
 	struct piece p = {
-		.run = {start, end - start, BLOCK_BARRED, REASON_HVA_TOO_SHORT, -1, UINT64_MAX,
-			ground->index},
+		.run = {.start = start,
+			.bytes = end - start,
+			.state = BLOCK_BARRED,
+			.reason = REASON_HVA_TOO_SHORT,
+			.node = -1,
+			.resident_bytes = UINT64_MAX,
+			.region = ground->index},
 		.count = COUNT_IMPOSSIBLE,
 	};
 
@@ -178,8 +183,13 @@ static int emit_blocks(struct walk *w, const struct ground *ground, const struct
 	/* Where the whole VMA is barred, nodes would only cut one finding into many. */
 	bool has_node = j.state != BLOCK_BARRED || ground->bar == REASON_NONE;
 	struct piece p = {
-		.run = {start, end - start, j.state, j.reason, has_node ? sight->node : -1,
-			resident_of(w, &j, sight, start, end), ground->index},
+		.run = {.start = start,
+			.bytes = end - start,
+			.state = j.state,
+			.reason = j.reason,
+			.node = has_node ? sight->node : -1,
+			.resident_bytes = resident_of(w, &j, sight, start, end),
+			.region = ground->index},
 		.swapped_bytes = swapped_of(w, sight, start, end),
 		.count = j.count,
 	};

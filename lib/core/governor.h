@@ -37,8 +37,6 @@ uint64_t governor_copy_allowance(struct governor *g, const struct host *host, ui
 				 enum reason *ret_reason, uint64_t *ret_retry_ns);
 
 void governor_spend(struct governor *g, const struct action *a); /* when an action is handed out */
-/* When it is over, with its true errno; ECANCELED: it was never started, so what it cost goes back.
- */
 
 /* The errno that tells something about the node. ENOMEM has two meanings (no huge page, or no
  * mapping there any more): where a second look finds nothing at all, or fails, it is ESRCH, so that
@@ -47,5 +45,7 @@ void governor_spend(struct governor *g, const struct action *a); /* when an acti
 int outcome_node_errno(const struct outcome *o, int look_error, const struct sight *after,
 		       size_t n_after);
 
+/* When it is over, with its true errno; ECANCELED: it was never started, so what it cost goes back.
+ */
 void governor_settle(struct governor *g, const struct action *a, const struct outcome *o,
 		     uint64_t now_ns);

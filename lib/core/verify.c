@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "governor.h"
 #include "sights.h"
 
 static uint64_t present_in(const struct sight *s, hva_t start, hva_t end,
@@ -98,6 +99,13 @@ static enum reason reason_of_errno(int err)
 	}
 }
 
+/* ENOMEM also says that the mapping is gone: then it is no lack of memory. */
+static enum reason reason_of_failure(const struct outcome *o, const struct sight *after,
+				     size_t n_after)
+{
+	return reason_of_errno(n_after > 0 ? outcome_node_errno(o, 0, after, n_after) : o->err);
+}
+
 struct verdict verify_action(const struct action *a, const struct outcome *o,
 			     const struct sight *before, size_t n_before, const struct sight *after,
 			     size_t n_after, const struct mmu_geometry *g)
@@ -118,6 +126,6 @@ struct verdict verify_action(const struct action *a, const struct outcome *o,
 	else if (o->err == 0 && was_not_looked_at(after, n_after, a, g))
 		v.reason = REASON_NOT_LOOKED_YET;
 	else
-		v.reason = reason_of_errno(o->err);
+		v.reason = reason_of_failure(o, after, n_after);
 	return v;
 }

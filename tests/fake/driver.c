@@ -93,7 +93,7 @@ static int open_vm(struct driver *d, struct driver_vm *vm)
 		vm->is_open = true;
 		return 0;
 	}
-	r = process_reopen_mm(&d->sys, &vm->process);
+	r = process_attach(&d->sys, &vm->process);
 	if (r == 1) /* another program: nothing that was learned is true any more */
 		ledger_clear(&vm->ledger);
 	return r < 0 ? r : 0;

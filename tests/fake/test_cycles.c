@@ -406,6 +406,21 @@ static void test_post_copy_on_an_old_kernel_loses_nothing(void **state)
 	assert_int_equal(model_check_data(w->m), 0);
 }
 
+/* On such a kernel any memory may be armed between look and call. */
+static void test_a_pager_on_an_old_kernel_bars_all(void **state)
+{
+	struct world *w = *state;
+	struct model_options o = MODEL_OPTIONS_INIT;
+
+	o.is_uffd_safe = false;
+	world_change(w, &o, &(struct model_vm){.pid = PID, .has_uffd = true});
+	map(w, MODEL_MEMFD, 4);
+	touch(w, 0, 4 * BLOCK);
+	assert_int_equal(cycle(w), 0);
+	assert_int_equal(calls(w), 0);
+	assert_reason(w, 0, REASON_UFFD_POSSIBLE);
+}
+
 static void test_device_dax_of_1g_is_not_walked(void **state)
 {
 	struct world *w = *state;
@@ -887,6 +902,7 @@ static void test_mapping_goes_between_look_and_act(void **state)
 	fault(w, MODEL_FAULT_UNMAP, 1);
 	assert_int_equal(cycle(w), 0);
 	assert_int_equal(w->vm.acts[0].outcome.err, ENOMEM);
+	assert_int_equal(w->vm.acts[0].verdict.reason, REASON_VANISHED);
 	assert_int_equal(w->vm.acts[0].verdict.huge_bytes_delta, 0);
 	assert_int_equal(cycle(w), 0);
 	assert_int_equal(w->vm.snapshot.n_regions, 0);
@@ -926,6 +942,7 @@ int main(void)
 		T(test_thp_disabled_by_prctl),
 		T(test_userfaultfd),
 		T(test_post_copy_on_an_old_kernel_loses_nothing),
+		T(test_a_pager_on_an_old_kernel_bars_all),
 		T(test_device_dax_of_1g_is_not_walked),
 		T(test_no_right),
 		T(test_without_the_right_to_frames),

@@ -378,12 +378,17 @@ holder_is_partly_huge() {
 	share_is_at_least 5 "$now" && ! share_is_at_least 90 "$now"
 }
 
+# SIGSTOP is answered by a thread when it leaves the kernel: a collapse under way is brought to its end first.
+thpd_stands_still() {
+	[ -z "$(grep -LE '^State:[[:space:]]+T' "/proc/$THPD_PID/task/"*/status)" ]
+}
+
 # Runs a command while the daemon stands still: what passes through several states on its way is seen by
 # it only at the end.
 unseen() {
 	local rc=0
 	kill -STOP "$THPD_PID"
-	"$@" || rc=$?
+	if wait_until 30 thpd_stands_still; then "$@" || rc=$?; else rc=1; fi
 	kill -CONT "$THPD_PID"
 	return "$rc"
 }

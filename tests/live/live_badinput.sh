@@ -36,8 +36,11 @@ log_names() {
 	thpd_log_has "$1"
 }
 
+# First what it has begun comes to its end: a mapping torn behind a collapse that just succeeded is held
+# back for a minute, and rightly so.
 serves_the_vm() {
-	unseen holder vmm-a pte && wait_until "$THPD_DEADLINE" holder_is_huge vmm-a
+	wait_until "$THPD_DEADLINE" claims_at_least 100 "${HOLDER_PID[vmm-a]}" &&
+		unseen holder vmm-a pte && wait_until "$THPD_DEADLINE" holder_is_huge vmm-a
 }
 
 check_config_objects() {

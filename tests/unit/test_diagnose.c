@@ -249,6 +249,22 @@ static void test_table_full(void **state)
 	expect_one(b, BLOCK_UNKNOWN, REASON_TABLE_FULL, UINT64_MAX);
 }
 
+static void test_table_full_begins_where_the_account_ends(void **state)
+{
+	struct bench *b = *state;
+
+	build_region(&b->s, BASE, 4 * BLOCK, BACKING_SHMEM);
+	build_sight(&b->s, BASE, 3, SEEN_HUGE, FILL_FULL);
+	b->s.is_truncated = true;
+	run(b);
+	assert_int_equal(b->d.n_runs, 2);
+	assert_int_equal(b->d.runs[0].reason, REASON_NONE);
+	assert_int_equal(b->d.runs[1].start, BASE + 3 * BLOCK);
+	assert_int_equal(b->d.runs[1].bytes, BLOCK);
+	assert_int_equal(b->d.runs[1].reason, REASON_TABLE_FULL);
+	assert_int_equal(b->d.n_wants, 0);
+}
+
 /* ---- Folio size not readable ---- */
 
 static void test_folio_unknown_is_unknown(void **state)
@@ -779,6 +795,7 @@ int main(void)
 		TEST(test_cow_page),
 		TEST(test_not_looked_yet),
 		TEST(test_table_full),
+		TEST(test_table_full_begins_where_the_account_ends),
 		TEST(test_folio_unknown_is_unknown),
 		TEST(test_folio_unknown_bars_with_vfio),
 		TEST(test_copies_that_are_held_up_say_why),

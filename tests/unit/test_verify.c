@@ -135,6 +135,25 @@ static void test_reasons_by_errno(void **state)
 	}
 }
 
+/* The same errno says two things. */
+static void test_enomem_of_a_mapping_that_is_gone(void **state)
+{
+	struct bench *b = *state;
+	struct verdict v;
+
+	see(&b->before, 0, 4, SEEN_SMALL, FILL_FULL);
+	see(&b->after, 0, 4, SEEN_NOTHING, 0);
+	v = verify(b, ENOMEM);
+	expect(&v, EFFECT_NONE, 0, REASON_VANISHED);
+	b->after.sights[0].blocks = 3;
+	see(&b->after, 3, 1, SEEN_SMALL, FILL_FULL);
+	v = verify(b, ENOMEM);
+	expect(&v, EFFECT_NONE, 0, REASON_NO_FREE_HUGE_PAGE);
+	b->after.n_sights = 0;
+	v = verify(b, ENOMEM);
+	expect(&v, EFFECT_NONE, 0, REASON_NO_FREE_HUGE_PAGE);
+}
+
 static void test_second_look_that_failed(void **state)
 {
 	struct bench *b = *state;
@@ -191,6 +210,7 @@ int main(void)
 		TEST(test_partial),
 		TEST(test_worse),
 		TEST(test_reasons_by_errno),
+		TEST(test_enomem_of_a_mapping_that_is_gone),
 		TEST(test_second_look_that_failed),
 		TEST(test_refill_is_counted),
 		TEST(test_touches_of_the_guest_are_not_refill),
