@@ -57,10 +57,16 @@ void progress_read(struct json_object *vm, struct progress *ret)
 	(void)format_printable(field_text(vm, "phase"), ret->phase, sizeof(ret->phase));
 }
 
+bool progress_is_measurable(const struct progress *p)
+{
+	return p->resident_bytes > 0 || p->unknown_bytes > 0;
+}
+
 bool progress_meets(const struct progress *p, unsigned int target_bp)
 {
-	return (unsigned __int128)p->huge_bytes * 10000 >=
-	       ((unsigned __int128)p->resident_bytes + p->unknown_bytes) * target_bp;
+	return progress_is_measurable(p) &&
+	       (unsigned __int128)p->huge_bytes * 10000 >=
+		       ((unsigned __int128)p->resident_bytes + p->unknown_bytes) * target_bp;
 }
 
 bool progress_differs(const struct progress *a, const struct progress *b)

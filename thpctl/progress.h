@@ -22,7 +22,10 @@ size_t progress_count(struct json_object *status, const char *who);
 
 void progress_read(struct json_object *vm, struct progress *ret);
 
-/* At least the target's share of what is resident, or may be, is huge (of nothing: all is). */
+/* Something is resident, or may be: else no share of it can be told. */
+bool progress_is_measurable(const struct progress *p);
+
+/* At least the target's share of what is resident, or may be, is huge. Of nothing none is. */
 bool progress_meets(const struct progress *p, unsigned int target_bp);
 
 /* A reader would see the difference. */

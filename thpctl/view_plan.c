@@ -45,6 +45,20 @@ static void print_kind(FILE *f, struct json_object *actions, const char *kind, c
 			words);
 }
 
+/* What would pay, but may not start now: *why* is the host's reason, if it has one. */
+static void print_deferred(FILE *f, struct json_object *plan, uint64_t deferred, bool is_raw)
+{
+	const char *why = field_text(plan, "copies_held");
+	char text[FORMAT_MAX], slug[FORMAT_MAX];
+
+	(void)format_bytes(deferred, is_raw, text);
+	if (*why && strcmp(why, "none") != 0)
+		fprintf(f, "Not copied as things are: %s (%s; see thpctl explain).\n", text,
+			format_printable(why, slug, sizeof(slug)));
+	else
+		fprintf(f, "Left for later by the budget: %s.\n", text);
+}
+
 static void print_notes(FILE *f, struct json_object *plan, struct json_object *actions, bool is_raw)
 {
 	uint64_t deferred = field_u64_or_0(plan, "deferred_copy_bytes");
@@ -56,15 +70,14 @@ static void print_notes(FILE *f, struct json_object *plan, struct json_object *a
 	else if (*mode && strcmp(mode, "full") != 0)
 		fprintf(f, "Nothing is planned: its policy says Mode=%s.\n",
 			format_printable(mode, text, sizeof(text)));
-	else if (field_array_length(actions) == 0)
+	else if (field_array_length(actions) == 0 && deferred == 0)
 		fputs("Nothing to do: no memory is left that its policy allows to be made huge "
 		      "now.\n",
 		      f);
 	print_kind(f, actions, "remap", "mapped huge in place", is_raw);
 	print_kind(f, actions, "copy", "copied into huge pages, within [Budget]", is_raw);
 	if (deferred > 0)
-		fprintf(f, "Left for later by the budget: %s.\n",
-			format_bytes(deferred, is_raw, text));
+		print_deferred(f, plan, deferred, is_raw);
 }
 
 int view_plan_print(FILE *f, struct json_object *plan, const struct args *a)

@@ -46,7 +46,9 @@ static __attribute__((unused)) int look_up(const char *who)
 {
 	if (strcmp(who, "twins") == 0)
 		return -ENOTUNIQ;
-	return strcmp(who, "guest-a") == 0 || strcmp(who, "100") == 0 ? 0 : -ENOENT;
+	return strcmp(who, "guest-a") == 0 || strcmp(who, "100") == 0 || strcmp(who, "hollow") == 0
+		       ? 0
+		       : -ENOENT;
 }
 
 static __attribute__((unused)) int answer(const char *text, char **ret)
@@ -58,7 +60,8 @@ static __attribute__((unused)) int answer(const char *text, char **ret)
 #define MIB(n) ((unsigned long long)(n) << 20)
 
 /* guest-a gets huger with each look, to 95 of 100 MiB. The second one's name has bytes that are no
- * UTF-8, as a careless manager might let through; the third calls itself an escape sequence.
+ * UTF-8, as a careless manager might let through; the third calls itself an escape sequence;
+ * of the fourth nothing is resident, and nothing ever will be.
  * Padded, so that unread answers fill a socket soon. */
 int manager_status_json(struct manager *m, char **ret)
 {
@@ -71,7 +74,10 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null},"
 		"{\"name\":\"\xff\xc3\xa9\xed\xa0\x80\",\"pid\":101,\"reasons\":{}},"
 		"{\"name\":\"evil\\u001b[31m\\u009b\\u202e\",\"pid\":102,\"cycles\":1,"
-		"\"reasons\":{\"misaligned-mapping\":8388608}}],"
+		"\"reasons\":{\"misaligned-mapping\":8388608}},"
+		"{\"name\":\"hollow\",\"pid\":103,\"phase\":\"idle\",\"cycles\":42,"
+		"\"ram_bytes\":4096,\"resident_bytes\":0,\"huge_bytes\":0,\"unknown_bytes\":0,"
+		"\"reasons\":{\"hugetlb\":4096}}],"
 		"\"host\":{\"lost\":[\"No PFNs.\"]}}%1500s";
 
 	(void)m;

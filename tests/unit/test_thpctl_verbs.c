@@ -128,6 +128,19 @@ static void a_missed_target_is_status_3(void **state)
 		   "below the target of 95.01%; why: thpctl explain guest-a");
 }
 
+/* Hugetlb only, never touched, or no RAM known: no share of nothing is huge. */
+static void a_target_of_nothing_is_status_3(void **state)
+{
+	assert_run(*state, "collapse hollow --wait", EXIT_OK, "- of 0B resident is huge",
+		   "hollow: ");
+	assert_run(*state, "collapse hollow --wait --target=95", EXIT_TARGET_MISSED,
+		   "- of 0B resident",
+		   "the target of 95.00% cannot be reached: no memory of hollow is known to be "
+		   "resident");
+	assert_run(*state, "collapse hollow --target=0% --json=short", EXIT_TARGET_MISSED,
+		   "\"name\":\"hollow\"", "nothing to measure; why: thpctl explain hollow");
+}
+
 static void a_met_target_is_status_0(void **state)
 {
 	assert_run(*state, "collapse guest-a --target=95% --json=short", EXIT_OK,
@@ -140,7 +153,7 @@ static void errors_name_thing_and_cure(void **state)
 	struct result result;
 
 	assert_run(s, "show nobody", EXIT_FAILED, "",
-		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??.");
+		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow.");
 	assert_run(s, "collapse nobody --wait", EXIT_FAILED, "", "Known: guest-a");
 	assert_run(s, "pause twins", EXIT_FAILED, "", "use the UUID or the pid");
 	assert_run(s, "explain guest-a nonsense", EXIT_FAILED, "", "'nonsense' is not an address");
@@ -210,6 +223,7 @@ int main(void)
 		WITH_SERVER(json_is_handed_on),
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_missed_target_is_status_3),
+		WITH_SERVER(a_target_of_nothing_is_status_3),
 		WITH_SERVER(a_met_target_is_status_0),
 		WITH_SERVER(errors_name_thing_and_cure),
 		WITH_SERVER(other_users_are_told_what_to_do),

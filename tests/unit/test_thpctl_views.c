@@ -247,6 +247,13 @@ static void a_plan_is_summed_up(void **state)
 	assert_non_null(strstr(text, "Nothing to do"));
 	free(text);
 	(void)json_object_put(o);
+	o = parse("{\"actions\":[],\"mode\":\"full\",\"deferred_copy_bytes\":2097152,"
+		  "\"copies_held\":\"no-free-huge-page\"}");
+	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
+	assert_null(strstr(text, "Nothing to do"));
+	assert_non_null(strstr(text, "Not copied as things are: 2.0M (no-free-huge-page;"));
+	free(text);
+	(void)json_object_put(o);
 }
 
 static void show_names_the_origin_and_the_offset(void **state)
@@ -294,7 +301,11 @@ static void progress_is_found_and_judged(void **state)
 	q.huge_bytes = 900;
 	assert_true(progress_differs(&p, &q));
 	progress_read(progress_find(o, "b"), &p);
-	assert_true(progress_meets(&p, 10000)); /* nothing resident, nothing missing */
+	assert_false(progress_is_measurable(&p));
+	assert_false(progress_meets(&p, 0)); /* nothing resident: nothing was reached */
+	p.unknown_bytes = 1;
+	assert_true(progress_is_measurable(&p));
+	assert_false(progress_meets(&p, 1));
 	(void)json_object_put(o);
 }
 
