@@ -2,7 +2,9 @@
 #include "checkup.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "lack.h"
 #include "reason.h"
 #include "release.h"
 
@@ -104,64 +106,33 @@ static void check_kernel(struct checkup *c)
 	}
 }
 
-static void check_collapse(struct checkup *c)
+/* One feature: what it is good for, or why it is lost. */
+static void check_feature(struct checkup *c, const char *id, enum feature feature,
+			  enum check_result if_lost, const char *good)
 {
-	if (has(c, FEATURE_COLLAPSE)) {
-		ADD(c, "collapse", CHECK_OK, "", "Memory of another process can be collapsed.");
+	struct lack lack;
+
+	if (has(c, feature)) {
+		ADD(c, id, CHECK_OK, "", "%s", good);
 		return;
 	}
-	ADD(c, "collapse", CHECK_FAIL,
-	    reason_cure(release_lacks_collapse(c->host->kernel_release) ? REASON_KERNEL_TOO_OLD
-									: REASON_NO_PERMISSION),
-	    "A trial collapse of another process' memory failed.");
+	lack = host_lack(c->host, feature);
+	ADD(c, id, if_lost, lack.cure, "%s", lack.sentence);
 }
 
-static void check_shmem_collapse(struct checkup *c)
+static void check_features(struct checkup *c)
 {
-	if (!has(c, FEATURE_COLLAPSE))
-		return; /* said already */
-	if (has(c, FEATURE_COLLAPSE_SHMEM))
-		ADD(c, "collapse-shmem", CHECK_OK, "", "Shared memory (memfd) can be collapsed.");
-	else
-		ADD(c, "collapse-shmem", CHECK_WARN, "See the checks of the shmem knobs.",
-		    "A trial collapse of shared memory (memfd) failed.");
-}
-
-static void check_pagemap_scan(struct checkup *c)
-{
-	if (has(c, FEATURE_PAGEMAP_SCAN))
-		ADD(c, "pagemap-scan", CHECK_OK, "", "PAGEMAP_SCAN works: looking is cheap.");
-	else
-		ADD(c, "pagemap-scan", CHECK_NOTE, "Use Linux 6.7 or newer.",
-		    "No PAGEMAP_SCAN: looking is slower.");
-}
-
-static void check_pfn(struct checkup *c)
-{
-	if (has(c, FEATURE_PFN))
-		ADD(c, "pfn", CHECK_OK, "", "Page frame numbers are readable.");
-	else
-		ADD(c, "pfn", CHECK_WARN, reason_cure(REASON_FOLIO_UNKNOWN),
-		    "Page frame numbers are not readable: remaps cannot be told from copies.");
-}
-
-static void check_kpageflags(struct checkup *c)
-{
-	if (has(c, FEATURE_KPAGEFLAGS))
-		ADD(c, "kpageflags", CHECK_OK, "", "/proc/kpageflags is readable.");
-	else
-		ADD(c, "kpageflags", CHECK_WARN, "Run as root with CAP_SYS_ADMIN.",
-		    "/proc/kpageflags is not readable: remaps cannot be told from copies.");
-}
-
-static void check_other_processes(struct checkup *c)
-{
-	if (has(c, FEATURE_OTHER_PROCESSES))
-		ADD(c, "other-processes", CHECK_OK, "",
-		    "Processes of other users can be looked at.");
-	else
-		ADD(c, "other-processes", CHECK_FAIL, reason_cure(REASON_NO_PERMISSION),
-		    "Processes of other users cannot be looked at.");
+	check_feature(c, "collapse", FEATURE_COLLAPSE, CHECK_FAIL,
+		      "Memory of another process can be collapsed.");
+	check_feature(c, "collapse-shmem", FEATURE_COLLAPSE_SHMEM, CHECK_WARN,
+		      "Shared memory (memfd) can be collapsed.");
+	check_feature(c, "pagemap-scan", FEATURE_PAGEMAP_SCAN, CHECK_NOTE,
+		      "PAGEMAP_SCAN works: looking is cheap.");
+	check_feature(c, "pfn", FEATURE_PFN, CHECK_WARN, "Page frame numbers are readable.");
+	check_feature(c, "kpageflags", FEATURE_KPAGEFLAGS, CHECK_WARN,
+		      "/proc/kpageflags is readable.");
+	check_feature(c, "other-processes", FEATURE_OTHER_PROCESSES, CHECK_FAIL,
+		      "Processes of other users can be looked at.");
 }
 
 static void check_shmem_deny(struct checkup *c)
@@ -217,31 +188,55 @@ static void check_userfaultfd(struct checkup *c)
 		    has(c, FEATURE_UFFD_SAFE) ? "" : ", and on this kernel everything else too");
 }
 
+/* " node 0: 300 MiB, node 1: 0 MiB", whole entries only. */
+static void list_nodes(const struct host *h, char *text, size_t size)
+{
+	static const char more[] = ", ...";
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++) {
+		char entry[48];
+		size_t n = (size_t)snprintf(entry, sizeof(entry), "%s node %d: %llu MiB",
+					    i ? "," : "", h->nodes[i].id,
+					    (unsigned long long)h->nodes[i].free_block_bytes >> 20);
+
+		if (used + n + sizeof(more) > size) {
+			memcpy(text + used, more, sizeof(more));
+			return;
+		}
+		memcpy(text + used, entry, n + 1);
+		used += n;
+	}
+}
+
+static uint16_t count_empty_nodes(const struct checkup *c)
+{
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < c->host->n_nodes && i < HOST_NODES_MAX; i++)
+		n = (uint16_t)(n + (c->host->nodes[i].free_block_bytes < block_bytes(c->geometry)));
+	return n;
+}
+
 static void check_free_blocks(struct checkup *c)
 {
-	const struct host *h = c->host;
-	unsigned long long mib = host_free_block_bytes(h) >> 20;
-	char empty[64] = "", all[128] = "";
-	size_t used = 0, listed = 0;
+	unsigned long long mib = host_free_block_bytes(c->host) >> 20;
+	unsigned empty = count_empty_nodes(c);
+	char nodes[256];
 
-	if (h->n_nodes == 0) {
+	if (c->host->n_nodes == 0) {
 		ADD(c, "free-blocks", CHECK_NOTE, "", "Free blocks could not be read.");
 		return;
 	}
-	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX && listed < sizeof(all); i++)
-		listed += (size_t)snprintf(all + listed, sizeof(all) - listed,
-					   "%s node %d: %llu MiB", i ? "," : "", h->nodes[i].id,
-					   (unsigned long long)h->nodes[i].free_block_bytes >> 20);
-	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX && used < sizeof(empty); i++)
-		if (h->nodes[i].free_block_bytes < block_bytes(c->geometry))
-			used += (size_t)snprintf(empty + used, sizeof(empty) - used, " %d",
-						 h->nodes[i].id);
-	if (used > 0)
+	list_nodes(c->host, nodes, sizeof(nodes));
+	if (empty > 0)
 		ADD(c, "free-blocks", CHECK_WARN, reason_cure(REASON_NO_FREE_HUGE_PAGE),
-		    "No free block of huge page size on node%s (%llu MiB in all).", empty, mib);
+		    "%u of %u nodes have no free block of huge page size (%llu MiB in all):%s.",
+		    empty, c->host->n_nodes, mib, nodes);
 	else
 		ADD(c, "free-blocks", CHECK_OK, "", "%llu MiB free in blocks of huge page size:%s.",
-		    mib, all);
+		    mib, nodes);
 }
 
 size_t checkup_host(const struct host *h, const struct mmu_geometry *g, struct check *checks)
@@ -249,12 +244,7 @@ size_t checkup_host(const struct host *h, const struct mmu_geometry *g, struct c
 	struct checkup c = {.host = h, .geometry = g, .checks = checks};
 
 	check_kernel(&c);
-	check_collapse(&c);
-	check_shmem_collapse(&c);
-	check_pagemap_scan(&c);
-	check_pfn(&c);
-	check_kpageflags(&c);
-	check_other_processes(&c);
+	check_features(&c);
 	check_shmem_deny(&c);
 	check_shmem_knob(&c);
 	check_ksm(&c);

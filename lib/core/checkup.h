@@ -14,7 +14,7 @@ enum check_result { CHECK_OK = 0, CHECK_NOTE, CHECK_WARN, CHECK_FAIL };
 struct check {
 	const char *id; /* "kernel", "shmem-knob", "pfn", ...: interface, static */
 	enum check_result result;
-	char text[256];	  /* what was found */
+	char text[384];	  /* what was found */
 	const char *cure; /* static; "" if nothing is to be done */
 };
 

@@ -14,8 +14,9 @@
 
 #include "cleanup.h"
 #include "collapse.h"
-#include "parse.h"
+#include "lack.h"
 #include "process.h"
+#include "release.h"
 
 /* Theory of operation. Version numbers say little: distributions backport, sandboxes take rights
  * away. So a forked helper offers a little memory of its own, and thpd does to it, from outside,
@@ -212,9 +213,9 @@ static bool block_is_huge(struct sys *sys, const struct mmu_geometry *g, const s
 	       (region.categories & PAGE_HUGE) && region.end - region.start == block_bytes(g);
 }
 
-/* 1: works, 0: does not, -EPERM: no right. */
-static int try_collapse(struct sys *sys, const struct mmu_geometry *g, const struct helper *h,
-			hva_t start, bool can_scan)
+/* Whether the trial block could be collapsed; *ret_err is the errno if it was refused. */
+static bool try_collapse(struct sys *sys, const struct mmu_geometry *g, const struct helper *h,
+			 hva_t start, bool can_scan, int *ret_err)
 {
 	struct action a = {
 		.target = {.pid = h->pid,
@@ -224,121 +225,123 @@ static int try_collapse(struct sys *sys, const struct mmu_geometry *g, const str
 	};
 	struct outcome o;
 
+	*ret_err = 0;
 	if (!start)
-		return 0;
+		return false;
 	if (block_bytes(g) > TRIAL_BLOCK_BYTES_MAX)
 		return collapse_probe(sys, &h->process, start, g) == ELIGIBILITY_YES;
 	o = collapse_act(sys, &h->process, &a, g);
-	if (o.err == EPERM || o.err == EACCES)
-		return -EPERM;
 	if (is_passing_refusal(o.err))
-		return 1;
+		return true;
+	*ret_err = o.err;
 	return o.err == 0 && (!can_scan || block_is_huge(sys, g, h, start));
 }
 
-static int probe_collapsing(struct sys *sys, const struct mmu_geometry *g, const struct helper *h,
-			    uint32_t *found)
+/* A kernel that has the call looks at the pidfd first: EBADF, whatever the rights, the advice and
+ * the memory are. Any other answer is not the kernel's (or it has no such call). */
+static bool is_call_filtered(struct sys *sys, const struct mmu_geometry *g, const struct helper *h)
 {
-	bool can_scan = *found & FEATURE_PAGEMAP_SCAN;
-	int r = try_collapse(sys, g, h, h->offer.anon, can_scan);
+	return sys->ops->collapse(sys, -1, h->pid, h->offer.anon, page_bytes(g)) != -EBADF;
+}
 
-	if (r < 0)
-		return r;
-	if (r > 0)
-		*found |= FEATURE_COLLAPSE;
-	if (try_collapse(sys, g, h, h->offer.shmem, can_scan) > 0)
-		*found |= FEATURE_COLLAPSE_SHMEM;
+static uint32_t probe_collapsing(struct sys *sys, const struct mmu_geometry *g,
+				 const struct helper *h, bool can_scan, struct trial *trial)
+{
+	uint32_t found = 0;
+	int ignored;
+
+	if (!try_collapse(sys, g, h, h->offer.anon, can_scan, &trial->collapse_error)) {
+		trial->is_call_filtered = trial->collapse_error != 0 && is_call_filtered(sys, g, h);
+		return 0;
+	}
+	found |= FEATURE_COLLAPSE;
+	if (try_collapse(sys, g, h, h->offer.shmem, can_scan, &ignored))
+		found |= FEATURE_COLLAPSE_SHMEM;
 	/* The probe is of use only if it tells yes from no. */
 	if (collapse_probe(sys, &h->process, h->offer.anon, g) == ELIGIBILITY_YES &&
 	    collapse_probe(sys, &h->process, h->offer.refusing, g) == ELIGIBILITY_NO)
-		*found |= FEATURE_ELIGIBILITY_PROBE;
-	return 0;
+		found |= FEATURE_ELIGIBILITY_PROBE;
+	return found;
 }
 
-static bool release_is_at_least(const char *release, uint64_t major, uint64_t minor)
+static bool is_uffd_safe(const char *text)
 {
-	struct scanner s = {.at = release, .end = release + __builtin_strlen(release)};
-	uint64_t a, b;
+	struct release r;
 
-	if (!scan_u64(&s, &a) || !scan_char(&s, '.') || !scan_u64(&s, &b))
-		return false;
-	return a > major || (a == major && b >= minor);
+	return release_parse(text, &r) == 0 && !release_is_before(&r, 6, 4);
 }
 
-static bool has_ptrace_capability(void)
+static uint32_t read_rights(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
+	uint32_t rights = 0;
 
 	if (syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return data[0].effective & (1U << CAP_SYS_PTRACE);
+		return 0;
+	if (data[0].effective & (1U << CAP_SYS_PTRACE))
+		rights |= RIGHT_PTRACE;
+	if (data[0].effective & (1U << CAP_SYS_NICE))
+		rights |= RIGHT_NICE;
+	if (data[0].effective & (1U << CAP_SYS_ADMIN))
+		rights |= RIGHT_ADMIN;
+	return rights;
 }
 
-static const char *name_lack(uint32_t found)
+static int probe_with_helper(struct sys *sys, const struct mmu_geometry *g, struct host *host)
 {
-	if (!(found & FEATURE_PAGEMAP_SCAN))
-		return "no PAGEMAP_SCAN: looking is slow and cannot tell huge mappings from huge "
-		       "folios (Linux 6.7 cures it)";
-	if (!(found & FEATURE_OTHER_PROCESSES))
-		return "no CAP_SYS_PTRACE: other users' VMs cannot be looked at";
-	if (!(found & FEATURE_PFN))
-		return "no page frame numbers: huge folios cannot be told from small ones "
-		       "(CAP_SYS_ADMIN cures it)";
-	if (!(found & FEATURE_KPAGEFLAGS))
-		return "/proc/kpageflags cannot be read: huge folios cannot be told from small "
-		       "ones (run as root, CAP_SYS_ADMIN)";
-	if (!(found & FEATURE_COLLAPSE_SHMEM))
-		return "memfd memory cannot be collapsed: see the shmem_enabled knobs below "
-		       "/sys/kernel/mm/transparent_hugepage";
+	struct helper h = {.process = PROCESS_INIT};
+	int r = helper_start(sys, g, &h);
+
+	if (r == 0) {
+		bool can_scan;
+
+		host->trial.is_shmem_offered = h.offer.shmem != 0;
+		host->features |= probe_looking(sys, g, &h);
+		can_scan = host->features & FEATURE_PAGEMAP_SCAN;
+		host->features |= probe_collapsing(sys, g, &h, can_scan, &host->trial);
+	}
+	helper_stop(&h);
+	return r;
+}
+
+/* The gravest lack: one line of log; `thpctl doctor` has them all. */
+static const char *name_lack(const struct host *h)
+{
+	static const enum feature by_weight[] = {
+		FEATURE_COLLAPSE, FEATURE_PAGEMAP_SCAN, FEATURE_OTHER_PROCESSES,
+		FEATURE_PFN,	  FEATURE_KPAGEFLAGS,	FEATURE_COLLAPSE_SHMEM,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(by_weight); i++)
+		if (!(h->features & (uint32_t)by_weight[i]))
+			return host_lack(h, by_weight[i]).text;
 	return NULL;
-}
-
-static int judge(const char *release, int r, uint32_t found, const char **ret_why)
-{
-	if (r == -EPERM) {
-		*ret_why = "no right to collapse another process's memory: CAP_SYS_NICE and "
-			   "CAP_SYS_PTRACE in the initial user namespace cure it";
-		return -EPERM;
-	}
-	if (r < 0) {
-		*ret_why = "the helper process that tries the kernel's abilities failed";
-		return r;
-	}
-	if (!(found & FEATURE_COLLAPSE)) {
-		*ret_why =
-			release_is_at_least(release, 6, 1)
-				? "this kernel refuses MADV_COLLAPSE on another process"
-				: "this kernel has no MADV_COLLAPSE: Linux 6.1 or newer is needed";
-		return -EOPNOTSUPP;
-	}
-	*ret_why = name_lack(found);
-	return 0;
 }
 
 int features_probe(struct sys *sys, const struct mmu_geometry *g, struct host *host,
 		   const char **ret_why)
 {
-	struct helper h = {.process = PROCESS_INIT};
-	const char *why = NULL;
-	uint32_t found = 0;
 	int r = sys->ops->release(sys, host->kernel_release, sizeof(host->kernel_release));
 
+	if (ret_why)
+		*ret_why = NULL;
 	if (r < 0)
 		return r;
-	r = helper_start(sys, g, &h);
-	if (r == 0) {
-		found = probe_looking(sys, g, &h);
-		r = probe_collapsing(sys, g, &h, &found);
-	}
-	helper_stop(&h);
-	if (release_is_at_least(host->kernel_release, 6, 4))
-		found |= FEATURE_UFFD_SAFE;
-	if (has_ptrace_capability())
-		found |= FEATURE_OTHER_PROCESSES;
-	host->features = found;
-	r = judge(host->kernel_release, r, found, &why);
+	host->features = 0;
+	host->trial = (struct trial){
+		.rights = read_rights(),
+		.has_kpageflags_file = faccessat(sys->rootfd, "proc/kpageflags", F_OK, 0) == 0,
+	};
+	r = probe_with_helper(sys, g, host);
+	host->trial.helper_error = -r;
+	if (is_uffd_safe(host->kernel_release))
+		host->features |= FEATURE_UFFD_SAFE;
+	if (host->trial.rights & RIGHT_PTRACE)
+		host->features |= FEATURE_OTHER_PROCESSES;
 	if (ret_why)
-		*ret_why = why;
-	return r;
+		*ret_why = name_lack(host);
+	if (r < 0 || (host->features & FEATURE_COLLAPSE))
+		return r;
+	return host_is_too_old(host) ? -EOPNOTSUPP : -EPERM;
 }

@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "names.h"
 
@@ -37,4 +38,11 @@ uint64_t host_free_block_bytes(const struct host *h)
 	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++)
 		bytes = sat_add_u64(bytes, h->nodes[i].free_block_bytes);
 	return bytes;
+}
+
+bool host_has_same_knobs(const struct host *a, const struct host *b)
+{
+	return a->shmem_global == b->shmem_global && a->shmem_block == b->shmem_block &&
+	       a->is_ksm_running == b->is_ksm_running &&
+	       strcmp(a->thp_enabled, b->thp_enabled) == 0;
 }

@@ -19,6 +19,24 @@ enum feature {
 	FEATURE_OTHER_PROCESSES = 1 << 8, /* may look at processes of other users */
 };
 
+/* Effective capabilities of thpd itself. */
+enum right {
+	RIGHT_PTRACE = 1 << 0,
+	RIGHT_NICE = 1 << 1,
+	RIGHT_ADMIN = 1 << 2,
+};
+
+/* How the features were tried: why one is lost (lack.h). No decision rests on it, so it is not part
+ * of a snapshot. */
+struct trial {
+	uint32_t rights;       /* enum right */
+	int helper_error;      /* errno that kept everything from being tried; 0: none */
+	int collapse_error;    /* errno of the trial collapse; 0: none */
+	bool is_call_filtered; /* process_madvise is answered by somebody before the kernel */
+	bool is_shmem_offered; /* there was a memfd to try */
+	bool has_kpageflags_file;
+};
+
 enum shmem_knob {
 	SHMEM_KNOB_ABSENT = 0, /* the kernel has no such file */
 	SHMEM_KNOB_NEVER,
@@ -44,6 +62,7 @@ struct host_node {
 
 struct host {
 	uint32_t features;	      /* enum feature */
+	struct trial trial;	      /* behind them */
 	char kernel_release[65];      /* uname -r */
 	enum shmem_knob shmem_global; /* transparent_hugepage/shmem_enabled */
 	enum shmem_knob shmem_block;  /* transparent_hugepage/hugepages-<block>kB/shmem_enabled */
@@ -56,5 +75,8 @@ struct host {
 	uint16_t n_nodes;
 	struct host_node nodes[HOST_NODES_MAX];
 };
+
+/* What an administrator turns: the settings of huge pages and of KSM. */
+bool host_has_same_knobs(const struct host *a, const struct host *b);
 
 uint64_t host_free_block_bytes(const struct host *h); /* over all nodes */

@@ -4,7 +4,7 @@
 # claims nothing, and no memory is harmed.
 #
 # Two ways to fail.  From birth, by a seccomp filter (refuse.c): the start-up probe fails as well, and thpd
-# runs or refuses to start, but says why.  From later on, by strace on the running daemon: the probe was
+# runs, looks, explains, and says whose fault it is.  From later on, by strace on the running daemon: the probe was
 # fine, so thpd has to live with it.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
@@ -14,9 +14,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/live/guests.sh
 . "$here/guests.sh"
 
-# These leave something to do, if only to report; after the others thpd may refuse to start.
-readonly ERRORS_AT_BIRTH=(1:EPERM 11:EAGAIN 12:ENOMEM 16:EBUSY)
-readonly ERRORS_FATAL=(22:EINVAL 38:ENOSYS)
+# These only say that the moment is bad.
+readonly ERRORS_PASSING=(11:EAGAIN 12:ENOMEM 16:EBUSY)
+# These take the right to collapse away: looking and explaining is left.
+readonly ERRORS_FINAL=(1:EPERM 13:EACCES 22:EINVAL 38:ENOSYS)
 readonly ERRORS_LATER=(EPERM ESRCH EINTR EAGAIN ENOMEM EFAULT EBUSY EINVAL ENOSYS)
 STRACE_PID=''
 
@@ -42,13 +43,26 @@ nothing_is_hidden() {
 		([.reasons[]] | add // 0) >= $small' | grep -qx true
 }
 
-# A refusal is fine, a wrong reason is not: this kernel is new enough, or the other tests would have failed.
-says_why() {
-	is_not thpd_is_alive && thpd_log_has "^error: .{20,}" && is_not thpd_log_has "needs Linux 6\.1 or newer"
+# This kernel is new enough, or the other tests would have failed: a filter it is, and not the kernel.
+blames_the_filter() {
+	is_not thpd_log_has "needs Linux 6\.1" &&
+		thpd_log_has "process_madvise is refused \\($1\\).*seccomp filter.*Allow process_madvise"
 }
 
-start_or_say_why() {
-	start_thpd "$@" || says_why
+status_blames_the_filter() {
+	ctl status --json | jq -e --arg error "$1" '.host | (.features | index("collapse") == null) and
+		(.lost | any(contains("(" + $error + ")") and contains("seccomp")))'
+}
+
+doctor_blames_the_filter() {
+	is_not timeout 60 "$refuse" "$1" "$THPD_BUILD/thpctl" --runtime-dir="$T/run" doctor --json >"$T/doctor"
+	jq -e --arg error "$2" '.ok == false and
+		(.checks | any(.id == "collapse" and .result == "fail" and (.text | contains("(" + $error + ")")))) and
+		(.checks | any(.id == "collapse-shmem" and .result == "warn"))' "$T/doctor"
+}
+
+explain_says_no_permission() {
+	ctl explain "$1" --json | jq -e '.runs | length > 0 and all(.reason == "no-permission" or .reason == "hva-too-short")'
 }
 
 # --- strace on the running daemon ----------------------------------------------------------------
@@ -100,11 +114,22 @@ daemon_reports() {
 	ok "$1: thpctl collapse --wait comes back" collapse_comes_back "${HOLDER_PID[vmm-a]}"
 }
 
+# Nothing can ever be collapsed, and whose fault it is is told everywhere.
+fail_for_good() {
+	local error=${1#*:}
+	ok "$2: the log names the filter and the cure, not the kernel" blames_the_filter "$error"
+	ok "$2: thpctl status does" wait_until "$THPD_DEADLINE" status_blames_the_filter "$error"
+	ok "$2: thpctl doctor does" doctor_blames_the_filter "${1%:*}" "$error"
+	ok "$2: thpctl explain says no-permission" wait_until "$THPD_DEADLINE" \
+		explain_says_no_permission "${HOLDER_PID[vmm-a]}"
+}
+
 fail_from_birth() {
 	local what="${1#*:} from birth"
 	THPD_WRAP=("$refuse" "${1%:*}")
 	ok "$what: thpd starts" start_thpd
 	THPD_WRAP=()
+	[ -z "${2:-}" ] || fail_for_good "$1" "$what"
 	ok "$what: it has looked at the VM" wait_until "$THPD_DEADLINE" has_looked "${HOLDER_PID[vmm-a]}" 1
 	daemon_reports "$what"
 	nothing_is_harmed "$what"
@@ -135,14 +160,8 @@ write_test_config ''
 ok "a VMM of shared memory starts, page-mapped" start_holder vmm-a --size=64 --state=pte || exit 1
 ok "a VMM of anonymous memory starts" start_holder vmm-b --kind=anon --size=64 || exit 1
 
-for error in "${ERRORS_AT_BIRTH[@]}"; do fail_from_birth "$error"; done
-for error in "${ERRORS_FATAL[@]}"; do
-	THPD_WRAP=("$refuse" "${error%:*}")
-	ok "${error#*:} from birth: thpd starts, or says why not" start_or_say_why
-	THPD_WRAP=()
-	! thpd_is_alive || ok "${error#*:} from birth: it stops with status 0" stop_thpd
-	THPD_PID=''
-done
+for error in "${ERRORS_PASSING[@]}"; do fail_from_birth "$error"; done
+for error in "${ERRORS_FINAL[@]}"; do fail_from_birth "$error" for-good; done
 for error in "${ERRORS_LATER[@]}"; do fail_later "$error"; done
 
 ok "a guest runs" start_guest thpd-test-a A 256

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
 #include "checkup.h"
 #include "release.h"
 #include "snapshot_builder.h"
@@ -115,6 +117,45 @@ static void test_missing_features(void **state)
 	}
 }
 
+/* Without the right nothing is left out, and the kernel is not blamed. */
+static void test_without_rights(void **state)
+{
+	struct bench b = good_host();
+
+	(void)state;
+	b.host.features = FEATURE_PAGEMAP_SCAN | FEATURE_UFFD_SAFE;
+	strcpy(b.host.kernel_release, "6.18.1");
+	b.host.trial = (struct trial){.collapse_error = EPERM, .has_kpageflags_file = true};
+	expect(&b, "collapse", CHECK_FAIL, "CAP_SYS_NICE, which thpd lacks");
+	expect(&b, "collapse-shmem", CHECK_WARN, "was not tried");
+	expect(&b, "pfn", CHECK_WARN, "CAP_SYS_ADMIN, which thpd lacks");
+	expect(&b, "kpageflags", CHECK_WARN, "may not read");
+	expect(&b, "other-processes", CHECK_FAIL, "lacks CAP_SYS_PTRACE");
+	assert_int_equal(b.n_checks, 12);
+	b.host.trial = (struct trial){.collapse_error = EINVAL, .is_call_filtered = true};
+	expect(&b, "collapse", CHECK_FAIL, "a seccomp filter forbids it");
+	strcpy(b.host.kernel_release, "5.10.0");
+	expect(&b, "collapse", CHECK_FAIL, "needs Linux 6.1");
+}
+
+/* No sentence is cut off. */
+static void test_sentences_fit(void **state)
+{
+	static const int errors[] = {0, EPERM, EACCES, EINVAL, ENOSYS, ENOTTY};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(errors); i++) {
+		struct bench b = good_host();
+
+		b.host.features = 0;
+		b.host.trial =
+			(struct trial){.collapse_error = errors[i / 2], .is_call_filtered = i % 2};
+		run(&b);
+		for (size_t n = 0; n < b.n_checks; n++)
+			assert_true(strlen(b.checks[n].text) < sizeof(b.checks[n].text) - 1);
+	}
+}
+
 static void test_shmem_deny(void **state)
 {
 	struct bench b = good_host();
@@ -169,14 +210,17 @@ static void test_free_blocks(void **state)
 
 	(void)state;
 	expect(&b, "free-blocks", CHECK_OK, "400 MiB");
+	expect(&b, "free-blocks", CHECK_OK, ": node 0: 300 MiB, node 3: 100 MiB.");
 	b.host.nodes[1].free_block_bytes = BLOCK - 1;
-	expect(&b, "free-blocks", CHECK_WARN, "node 3 ");
+	expect(&b, "free-blocks", CHECK_WARN, "1 of 2 nodes have no free block");
+	expect(&b, "free-blocks", CHECK_WARN, ": node 0: 300 MiB, node 3: 1 MiB.");
 	b.host.n_nodes = 0;
 	expect(&b, "free-blocks", CHECK_NOTE, "could not");
 	b.host.n_nodes = HOST_NODES_MAX;
 	for (int16_t i = 0; i < HOST_NODES_MAX; i++)
 		b.host.nodes[i] = (struct host_node){.id = INT16_MIN};
-	expect(&b, "free-blocks", CHECK_WARN, "-32768");
+	expect(&b, "free-blocks", CHECK_WARN, "64 of 64 nodes");
+	expect(&b, "free-blocks", CHECK_WARN, "node -32768: 0 MiB, ...");
 }
 
 static void test_release_parse(void **state)
@@ -208,7 +252,8 @@ int main(void)
 		cmocka_unit_test(test_missing_features),    cmocka_unit_test(test_shmem_deny),
 		cmocka_unit_test(test_shmem_knob),	    cmocka_unit_test(test_ksm),
 		cmocka_unit_test(test_userfaultfd),	    cmocka_unit_test(test_free_blocks),
-		cmocka_unit_test(test_release_parse),
+		cmocka_unit_test(test_release_parse),	    cmocka_unit_test(test_without_rights),
+		cmocka_unit_test(test_sentences_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,10 +2,13 @@
 /* Laws of the core on thousands of random snapshots, with 4K and with 64K base pages. Fixed seeds:
  * a failure names its seed. */
 #include <errno.h>
+#include <json-c/json.h>
 
+#include "bar.h"
 #include "governor.h"
 #include "ledger.h"
 #include "plan.h"
+#include "report_json.h"
 #include "snapshot_builder.h"
 #include "verify.h"
 
@@ -125,6 +128,65 @@ static void test_sums_agree(void **state)
 {
 	(void)state;
 	for_all(sums_agree);
+}
+
+static uint64_t json_bytes(struct json_object *o, const char *key)
+{
+	struct json_object *value = NULL;
+
+	assert_true(json_object_object_get_ex(o, key, &value));
+	return json_object_get_uint64(value);
+}
+
+static uint64_t json_reasons(struct json_object *o)
+{
+	struct json_object *reasons = NULL;
+	uint64_t sum = 0;
+
+	assert_true(json_object_object_get_ex(o, "reasons", &reasons));
+	json_object_object_foreach(reasons, slug, bytes)
+	{
+		assert_string_not_equal(slug, "none");
+		sum += json_object_get_uint64(bytes);
+	}
+	return sum;
+}
+
+/* What thpctl(1) says of the sums of `status`, of the very numbers it prints. */
+static void told_sums_agree(const struct round *r)
+{
+	struct json_object *o = totals_to_json(&r->d.totals);
+	uint64_t present = 0, uncounted = 0, never_looked = 0, swapped_residue = 0, seven;
+
+	for (size_t i = 0; i < r->d.n_runs; i++) {
+		const struct run *run = &r->d.runs[i];
+		bool is_counted = run->resident_bytes != UINT64_MAX;
+
+		present += is_counted ? run->resident_bytes : 0;
+		uncounted += is_counted ? 0 : run->bytes;
+		if (!is_counted && run->state == BLOCK_BARRED &&
+		    !region_is_countable(&r->s.regions[run->region]))
+			never_looked += run->bytes;
+		if (is_counted && run->state == BLOCK_SWAPPED)
+			swapped_residue += run->resident_bytes;
+	}
+	seven = json_bytes(o, "huge_bytes") + json_bytes(o, "remappable_bytes") +
+		json_bytes(o, "copyable_bytes") + json_bytes(o, "held_back_bytes") +
+		json_bytes(o, "barred_bytes") + json_bytes(o, "unknown_bytes") +
+		json_bytes(o, "swapped_bytes");
+	LAW(r->seed, json_bytes(o, "resident_bytes") == present);
+	LAW(r->seed,
+	    seven == present + json_bytes(o, "swapped_bytes") - swapped_residue + uncounted);
+	LAW(r->seed, json_reasons(o) == seven - json_bytes(o, "huge_bytes") +
+						json_bytes(o, "empty_bytes") -
+						(uncounted - never_looked));
+	json_object_put(o);
+}
+
+static void test_told_sums_agree(void **state)
+{
+	(void)state;
+	for_all(told_sums_agree);
 }
 
 static const struct sight *sight_at(const struct snapshot *s, hva_t address)
@@ -474,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_byte_is_in_exactly_one_run),
 		cmocka_unit_test(test_sums_agree),
+		cmocka_unit_test(test_told_sums_agree),
 		cmocka_unit_test(test_wants_ask_for_what_was_seen_and_not_counted),
 		cmocka_unit_test(test_a_huge_block_is_huge_whatever_else_is_true),
 		cmocka_unit_test(test_actions_hold_only_what_pays),

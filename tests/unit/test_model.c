@@ -126,6 +126,27 @@ static void free_blocks_are_summed_within_bounds(void **state)
 	assert_int_equal(host_free_block_bytes(&h), UINT64_MAX);
 }
 
+static void turned_knobs_are_noticed(void **state)
+{
+	const struct host before = {.thp_enabled = "madvise", .shmem_global = SHMEM_KNOB_NEVER};
+	struct host now = before;
+
+	(void)state;
+	now.mem_available_bytes = 1;
+	assert_true(host_has_same_knobs(&before, &now));
+	now.shmem_global = SHMEM_KNOB_DENY;
+	assert_false(host_has_same_knobs(&before, &now));
+	now = before;
+	now.shmem_block = SHMEM_KNOB_ALWAYS;
+	assert_false(host_has_same_knobs(&before, &now));
+	now = before;
+	now.is_ksm_running = true;
+	assert_false(host_has_same_knobs(&before, &now));
+	now = before;
+	memcpy(now.thp_enabled, "never", sizeof("never"));
+	assert_false(host_has_same_knobs(&before, &now));
+}
+
 static void diagnosis_can_be_cleared_twice(void **state)
 {
 	struct diagnosis d = {.runs = calloc(1, sizeof(struct run)),
@@ -151,6 +172,7 @@ int main(void)
 		cmocka_unit_test(whole_blocks_of_a_region),
 		cmocka_unit_test(texts_of_a_hostile_process_are_tamed),
 		cmocka_unit_test(free_blocks_are_summed_within_bounds),
+		cmocka_unit_test(turned_knobs_are_noticed),
 		cmocka_unit_test(diagnosis_can_be_cleared_twice),
 	};
 

@@ -160,8 +160,8 @@ static void test_bad_snapshots_are_refused_with_a_reason(void **state)
 		"{",
 		"[]",
 		"{\"version\":1}",
-		"{\"version\":1,\"taken_ns\":1,"
-		"\"geometry\":{\"base_shift\":12,\"pmd_order\":63,\"pud_order\":18}}",
+		("{\"version\":1,\"taken_ns\":1,"
+		 "\"geometry\":{\"base_shift\":12,\"pmd_order\":63,\"pud_order\":18}}"),
 	};
 
 	(void)state;
