@@ -15,19 +15,26 @@ bool match_is_empty(const struct match *m)
 	return !m->name && !m->uuid && !m->comm && !m->exe && !m->cgroup && !m->user;
 }
 
-/* Text that a process wrote itself is believed only of something that looks like a VMM: any shell
- * script can call itself "-name db1". comm is cut to 15 bytes by the kernel. */
-static bool is_known_vmm(const struct vm *vm)
+/* comm is cut to 15 bytes by the kernel. */
+static bool is_vmm_program(const char *name)
 {
 	static const char *const prefixes[] = {"qemu-system-", "qemu-kvm", "cloud-hyperviso",
 					       "firecracker", "crosvm"};
 
-	if (vm->has_kvm)
-		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncmp(vm->comm, prefixes[i], strlen(prefixes[i])) == 0)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
 	return false;
+}
+
+/* Text that a process wrote itself is believed only of something that looks like a VMM: any shell
+ * script can call itself "-name db1". QEMU gives itself another comm with -name VM,process=COMM. */
+static bool is_known_vmm(const struct vm *vm)
+{
+	const char *slash = strrchr(vm->exe, '/');
+
+	return vm->has_kvm || is_vmm_program(vm->comm) ||
+	       is_vmm_program(slash ? slash + 1 : vm->exe);
 }
 
 static bool glob_fits(const char *glob, const char *text, int flags)

@@ -496,26 +496,17 @@ static void start_look(struct manager *m, struct guest *g)
 
 void cycle_start(struct manager *m, struct guest *g)
 {
-	struct job *j;
-	int r = process_reopen_mm(m->sys, &g->process);
+	struct job *j = new_job(m, g, JOB_SURVEY);
 
-	if (r < 0) {
-		manager_drop_guest(m, g, "process gone");
-		return;
-	}
-	if (r > 0) {
-		log_vm(LOG_NOTICE, g->snapshot.vm.name,
-		       "the process executes another program now: looked at as new");
-		ledger_clear(&g->ledger);
-	}
-	j = new_job(m, g, JOB_SURVEY);
 	if (!j)
 		return;
 	j->want_flags = g->want_flags;
 	j->survey.geometry = m->geometry;
 	j->survey.host = m->host;
 	j->survey.policy = g->snapshot.policy;
+	j->survey.vm = g->snapshot.vm;
 	g->is_due = false;
+	g->is_asked_for = false;
 	g->has_acted = false;
 	g->vain_rounds = 0;
 	g->look_cpu_ns = 0;
@@ -524,10 +515,23 @@ void cycle_start(struct manager *m, struct guest *g)
 	submit(m, g, j);
 }
 
+static void look_at_as_new(struct manager *m, struct guest *g)
+{
+	log_vm(LOG_NOTICE, g->snapshot.vm.name,
+	       "the process executes another program now: looked at as new");
+	ledger_clear(&g->ledger);
+	g->phase = PHASE_IDLE;
+	discovery_identify(m, g);
+}
+
 static void take_survey(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
 
+	if (j->is_other_program) {
+		look_at_as_new(m, g);
+		return;
+	}
 	s->vm = j->survey.vm;
 	for (size_t i = 0; i < s->n_regions; i++)
 		free(s->regions[i].path);
@@ -594,8 +598,8 @@ static void take_one(struct manager *m, struct guest *g, struct job *j)
 	m->counters.look_cpu_ns += j->kind == JOB_ACT ? 0 : j->cpu_ns;
 	g->look_cpu_ns += j->kind == JOB_ACT ? 0 : j->cpu_ns;
 	switch (j->kind) {
+	case JOB_FAULTS:
 	case JOB_SURVEY:
-	case JOB_SWEEP:
 		break;
 	case JOB_LOOK:
 	case JOB_COUNT:
@@ -647,16 +651,70 @@ static void advance(struct manager *m, struct guest *g, struct job *j)
 		finish_count(m, g);
 }
 
+/* ---- faults, between cycles ------------------------------------------------------------ */
+
+void cycle_read_faults(struct manager *m, struct guest *g)
+{
+	struct job *j = new_job(m, g, JOB_FAULTS);
+
+	if (j)
+		submit(m, g, j);
+}
+
+static void take_faults(struct manager *m, struct guest *g, const struct job *j)
+{
+	if (j->err == 0 && j->pulse.minor_faults != g->pulse.minor_faults)
+		g->is_due = true;
+	if (j->err == 0)
+		g->pulse.minor_faults = j->pulse.minor_faults;
+	if (g->is_due)
+		manager_wake_at(m, g->not_before_ns);
+}
+
+/* ---- a VM that hangs ------------------------------------------------------------------- */
+
+void cycle_give_up(struct manager *m, struct guest *g)
+{
+	g->is_stuck = true;
+	abandon_plan(m, g);
+	executor_cancel(m->executor, g->id);
+}
+
+/* What comes back late tells of a time long past. */
+static void take_late(struct manager *m, struct guest *g)
+{
+	if (g->jobs_in_flight > 0)
+		return;
+	log_vm(LOG_NOTICE, g->snapshot.vm.name, "lets itself be read again");
+	g->is_stuck = false;
+	end_cycle(m, g);
+	g->is_due = true;
+}
+
+static void settle_act(struct manager *m, struct guest *g, const struct job *j)
+{
+	if (j->kind != JOB_ACT)
+		return;
+	g->in_flight[j->action.kind]--;
+	settle(m, j);
+}
+
 void cycle_take_result(struct manager *m, struct guest *g, struct job *j)
 {
 	g->jobs_in_flight--;
 	if (g->is_doomed || j->err == -ESRCH) {
-		if (j->kind == JOB_ACT) {
-			g->in_flight[j->action.kind]--;
-			settle(m, j);
-		}
+		settle_act(m, g, j);
 		abandon_plan(m, g);
 		manager_drop_guest(m, g, "process gone");
+		return;
+	}
+	if (g->is_stuck) {
+		settle_act(m, g, j);
+		take_late(m, g);
+		return;
+	}
+	if (j->kind == JOB_FAULTS) {
+		take_faults(m, g, j);
 		return;
 	}
 	if (j->err < 0 && j->kind == JOB_SURVEY) {

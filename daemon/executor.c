@@ -7,24 +7,37 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
+#include "bits.h"
 #include "cleanup.h"
 
-enum { WORKERS_MAX = 16, WORKER_STACK_BYTES = 256 * 1024 };
+enum { WORKERS_MAX = 16, SPARES_MAX = 32, WORKER_STACK_BYTES = 256 * 1024 };
+/* A job that takes longer may hang. Most take milliseconds, a copy under pressure some hundred. */
+#define SLOW_NS (UINT64_C(1) * 1000000000)
 
 struct job_list {
 	struct job *first, **last;
 };
 
+struct worker {
+	struct executor *executor;
+	pthread_t thread;
+	const struct job *job; /* at work on it */
+	uint64_t since_ns;
+	bool is_started; /* and not joined */
+	bool has_ended;
+};
+
 struct executor {
 	struct sys *sys;
-	pthread_mutex_t mutex; /* guards all below but threads */
+	pthread_mutex_t mutex; /* guards all below */
 	pthread_cond_t has_work;
 	struct job_list todo, done;
 	bool is_stopping;
 	int done_fd;
-	pthread_t threads[WORKERS_MAX];
-	uint32_t n_threads;
+	uint32_t wanted; /* workers that do not hang */
+	struct worker workers[WORKERS_MAX + SPARES_MAX];
 };
 
 static void list_append(struct job_list *l, struct job *j)
@@ -34,68 +47,147 @@ static void list_append(struct job_list *l, struct job *j)
 	l->last = &j->next;
 }
 
-static struct job *list_take(struct job_list *l)
+static struct job *list_take(struct job_list *l, struct job **at)
 {
-	struct job *j = l->first;
+	struct job *j = *at;
 
 	if (!j)
 		return NULL;
-	l->first = j->next;
-	if (!l->first)
-		l->last = &l->first;
+	*at = j->next;
+	if (l->last == &j->next)
+		l->last = at;
 	return j;
 }
 
-static struct job *wait_for_work(struct executor *e)
+static bool is_slow(const struct worker *w, uint64_t now_ns)
 {
-	struct job *j = NULL;
+	return w->job && now_ns > w->since_ns + SLOW_NS;
+}
 
-	pthread_mutex_lock(&e->mutex);
-	while (!e->is_stopping && !(j = list_take(&e->todo)))
+static bool is_guest_slow(const struct executor *e, uint64_t guest, uint64_t now_ns)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(e->workers); i++)
+		if (is_slow(&e->workers[i], now_ns) && e->workers[i].job->guest == guest)
+			return true;
+	return false;
+}
+
+static struct job *take_runnable(struct executor *e, uint64_t now_ns)
+{
+	struct job **at = &e->todo.first;
+
+	while (*at && is_guest_slow(e, (*at)->guest, now_ns))
+		at = &(*at)->next;
+	return list_take(&e->todo, at);
+}
+
+/* Workers that are alive and do not hang. */
+static uint32_t count_moving(const struct executor *e, uint64_t now_ns)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(e->workers); i++) {
+		const struct worker *w = &e->workers[i];
+
+		n += w->is_started && !w->has_ended && !is_slow(w, now_ns);
+	}
+	return n;
+}
+
+/* The next job for this worker; NULL: the worker shall end. The mutex is held. */
+static struct job *wait_for_work(struct executor *e, struct worker *w)
+{
+	for (;;) {
+		uint64_t now_ns = e->sys->ops->now_ns(e->sys);
+		struct job *j;
+
+		/* A worker that hung is back: its spare may go, or it itself. */
+		if (e->is_stopping || count_moving(e, now_ns) > e->wanted)
+			return NULL;
+		j = take_runnable(e, now_ns);
+		if (j) {
+			w->job = j;
+			w->since_ns = now_ns;
+			return j;
+		}
 		pthread_cond_wait(&e->has_work, &e->mutex);
-	pthread_mutex_unlock(&e->mutex);
-	return j;
+	}
 }
 
 static void hand_back(struct executor *e, struct job *j)
 {
-	pthread_mutex_lock(&e->mutex);
 	list_append(&e->done, j);
-	pthread_mutex_unlock(&e->mutex);
 	(void)eventfd_write(e->done_fd, 1);
 }
 
-static void *worker(void *userdata)
+static void *work(void *userdata)
 {
-	struct executor *e = userdata;
+	struct worker *w = userdata;
+	struct executor *e = w->executor;
 	struct job *j;
 
-	while ((j = wait_for_work(e))) {
+	pthread_mutex_lock(&e->mutex);
+	while ((j = wait_for_work(e, w))) {
+		pthread_mutex_unlock(&e->mutex);
 		job_run(e->sys, j);
+		pthread_mutex_lock(&e->mutex);
+		w->job = NULL;
 		hand_back(e, j);
+		/* What was skipped as long as this one was slow may be taken now. */
+		if (e->todo.first)
+			pthread_cond_broadcast(&e->has_work);
+	}
+	w->has_ended = true;
+	pthread_mutex_unlock(&e->mutex);
+	return NULL;
+}
+
+static struct worker *find_free(struct executor *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(e->workers); i++) {
+		struct worker *w = &e->workers[i];
+
+		if (w->is_started && w->has_ended) {
+			pthread_join(w->thread, NULL);
+			w->is_started = false;
+		}
+		if (!w->is_started)
+			return w;
 	}
 	return NULL;
 }
 
-/* Workers take no signals: those are the event loop's. */
-static int start_threads(struct executor *e, uint32_t workers)
+/* Workers take no signals: those are the event loop's. The mutex is held. */
+static int start_worker(struct executor *e)
 {
+	struct worker *w = find_free(e);
 	pthread_attr_t attr;
 	sigset_t all, old;
-	int r = 0;
+	int r;
 
+	if (!w)
+		return -EAGAIN;
+	*w = (struct worker){.executor = e, .is_started = true};
 	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (r == 0 && e->n_threads < workers) {
-		r = pthread_create(&e->threads[e->n_threads], &attr, worker, e);
-		if (r == 0)
-			e->n_threads++;
-	}
+	r = pthread_create(&w->thread, &attr, work, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
+	w->is_started = r == 0;
 	return -r;
+}
+
+static int start_workers(struct executor *e)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&e->mutex);
+	for (uint32_t i = 0; r == 0 && i < e->wanted; i++)
+		r = start_worker(e);
+	pthread_mutex_unlock(&e->mutex);
+	return r;
 }
 
 int executor_new(struct sys *sys, uint32_t workers, struct executor **ret)
@@ -108,23 +200,51 @@ int executor_new(struct sys *sys, uint32_t workers, struct executor **ret)
 	e->sys = sys;
 	e->todo.last = &e->todo.first;
 	e->done.last = &e->done.first;
+	e->wanted = workers < 1 ? 1 : workers < WORKERS_MAX ? workers : WORKERS_MAX;
 	pthread_mutex_init(&e->mutex, NULL);
 	pthread_cond_init(&e->has_work, NULL);
 	e->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (e->done_fd < 0) {
-		r = -errno;
-		executor_free(e);
-		return r;
-	}
-	if (workers < 1)
-		workers = 1;
-	r = start_threads(e, workers < WORKERS_MAX ? workers : WORKERS_MAX);
+	r = e->done_fd < 0 ? -errno : start_workers(e);
 	if (r < 0) {
+		(void)executor_stop(e, UINT64_MAX);
 		executor_free(e);
 		return r;
 	}
 	*ret = e;
 	return 0;
+}
+
+/* pthread_timedjoin_np() goes by CLOCK_REALTIME. */
+static struct timespec deadline_after(uint64_t ns)
+{
+	struct timespec t;
+	uint64_t s = ns / 1000000000;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += (time_t)(s < 86400 ? s : 86400);
+	return t;
+}
+
+bool executor_stop(struct executor *e, uint64_t patience_ns)
+{
+	struct timespec deadline = deadline_after(patience_ns);
+	bool are_all_back = true;
+
+	pthread_mutex_lock(&e->mutex);
+	e->is_stopping = true;
+	pthread_cond_broadcast(&e->has_work);
+	pthread_mutex_unlock(&e->mutex);
+	for (size_t i = 0; i < ARRAY_SIZE(e->workers); i++) {
+		struct worker *w = &e->workers[i];
+
+		if (!w->is_started)
+			continue;
+		if (pthread_timedjoin_np(w->thread, NULL, &deadline) == 0)
+			w->is_started = false;
+		else
+			are_all_back = false;
+	}
+	return are_all_back;
 }
 
 struct executor *executor_free(struct executor *e)
@@ -133,13 +253,8 @@ struct executor *executor_free(struct executor *e)
 
 	if (!e)
 		return NULL;
-	pthread_mutex_lock(&e->mutex);
-	e->is_stopping = true;
-	pthread_cond_broadcast(&e->has_work);
-	pthread_mutex_unlock(&e->mutex);
-	for (uint32_t i = 0; i < e->n_threads; i++)
-		pthread_join(e->threads[i], NULL);
-	while ((j = list_take(&e->todo)) || (j = list_take(&e->done)))
+	while ((j = list_take(&e->todo, &e->todo.first)) ||
+	       (j = list_take(&e->done, &e->done.first)))
 		job_free(j);
 	e->done_fd = close_fd(e->done_fd);
 	pthread_cond_destroy(&e->has_work);
@@ -155,7 +270,7 @@ int executor_fd(const struct executor *e)
 
 uint32_t executor_workers(const struct executor *e)
 {
-	return e->n_threads;
+	return e->wanted;
 }
 
 void executor_submit(struct executor *e, struct job *j)
@@ -171,7 +286,7 @@ struct job *executor_collect(struct executor *e)
 	struct job *j;
 
 	pthread_mutex_lock(&e->mutex);
-	j = list_take(&e->done);
+	j = list_take(&e->done, &e->done.first);
 	if (!j) {
 		eventfd_t count;
 
@@ -179,4 +294,57 @@ struct job *executor_collect(struct executor *e)
 	}
 	pthread_mutex_unlock(&e->mutex);
 	return j;
+}
+
+uint64_t executor_busy_since(struct executor *e, uint64_t guest)
+{
+	uint64_t since_ns = 0;
+
+	pthread_mutex_lock(&e->mutex);
+	for (size_t i = 0; i < ARRAY_SIZE(e->workers); i++) {
+		const struct worker *w = &e->workers[i];
+
+		if (w->job && w->job->guest == guest && (since_ns == 0 || w->since_ns < since_ns))
+			since_ns = w->since_ns;
+	}
+	pthread_mutex_unlock(&e->mutex);
+	return since_ns;
+}
+
+void executor_cancel(struct executor *e, uint64_t guest)
+{
+	struct job **at;
+
+	pthread_mutex_lock(&e->mutex);
+	at = &e->todo.first;
+	while (*at) {
+		struct job *j;
+
+		if ((*at)->guest != guest) {
+			at = &(*at)->next;
+			continue;
+		}
+		j = list_take(&e->todo, at);
+		j->err = -ECANCELED;
+		j->outcome = (struct outcome){.action = j->action.id, .err = ECANCELED};
+		hand_back(e, j);
+	}
+	pthread_mutex_unlock(&e->mutex);
+}
+
+bool executor_keep_moving(struct executor *e)
+{
+	uint64_t now_ns = e->sys->ops->now_ns(e->sys);
+	uint32_t n_moving;
+
+	pthread_mutex_lock(&e->mutex);
+	n_moving = count_moving(e, now_ns);
+	while (n_moving < e->wanted && start_worker(e) == 0)
+		n_moving++;
+	/* A job that was skipped for a slow one of its guest is looked at again. */
+	if (e->todo.first)
+		pthread_cond_broadcast(&e->has_work);
+	n_moving += e->todo.first == NULL;
+	pthread_mutex_unlock(&e->mutex);
+	return n_moving > 0;
 }

@@ -46,8 +46,11 @@ struct guest {
 
 	enum phase phase;
 	uint32_t jobs_in_flight;
-	bool is_doomed; /* the process is gone: freed when the last job is back */
+	bool is_doomed;	    /* the process is gone: freed when the last job is back */
+	bool is_stuck;	    /* a worker has hung on it for long: no new job until all are back */
+	bool must_identify; /* it executes another program: who it is now is asked first */
 	bool is_due;
+	bool is_asked_for;    /* an operator wants a cycle, whatever the mode */
 	bool want_flags;      /* the next survey reads smaps */
 	uint64_t cycles;      /* completed */
 	bool is_counted;      /* the wants of the last diagnosis were counted */

@@ -8,10 +8,9 @@
 
 #include "collapse.h"
 #include "confirm.h"
-#include "hostfacts.h"
 #include "inventory.h"
 
-struct job *job_new(enum job_kind kind, uint64_t guest, const struct process *process)
+struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -44,7 +43,14 @@ static void run_survey(struct sys *sys, struct job *j)
 		.want_flags = j->want_flags,
 	};
 
-	j->err = vm_identify(sys, j->process, &j->survey.vm);
+	j->err = process_attach(sys, j->process);
+	if (j->err > 0) {
+		j->is_other_program = true;
+		j->err = 0;
+		return;
+	}
+	if (j->err == 0)
+		j->err = vm_refresh(sys, j->process, &j->survey.vm);
 	if (j->err == 0)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
 }
@@ -112,6 +118,9 @@ void job_run(struct sys *sys, struct job *j)
 	uint64_t began_ns = thread_cpu_ns();
 
 	switch (j->kind) {
+	case JOB_FAULTS:
+		j->err = pulse_read_faults(j->process, &j->pulse);
+		break;
 	case JOB_SURVEY:
 		run_survey(sys, j);
 		break;
@@ -126,9 +135,6 @@ void job_run(struct sys *sys, struct job *j)
 		break;
 	case JOB_ACT:
 		run_act(sys, j);
-		break;
-	case JOB_SWEEP:
-		j->has_userfaultfd = host_has_userfaultfd(sys);
 		break;
 	}
 	j->cpu_ns = thread_cpu_ns() - began_ns;

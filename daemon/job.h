@@ -2,27 +2,29 @@
 #pragma once
 
 /* One piece of work for a worker thread, with its answer. A job owns what it points to, except the
- * process: the guest keeps that open until its last job is back. */
+ * process: the guest keeps that open until its last job is back, and lets no other job run beside a
+ * survey, which may change it. */
 
 #include "action.h"
 #include "look.h"
 #include "policy.h"
+#include "pulse.h"
 #include "snapshot.h"
 
 enum job_kind {
+	JOB_FAULTS, /* read the minor faults: `pulse` is filled */
 	JOB_SURVEY, /* read the mappings anew: `survey` is filled */
 	JOB_LOOK,   /* ladder over [start, end): sights */
 	JOB_COUNT,  /* every page of [start, end): sights */
 	JOB_EDGES,  /* present pages of [start, end): edge_pages of region */
 	JOB_ACT,    /* action: before, outcome, sights (the second look) */
-	JOB_SWEEP,  /* does anybody on the host hold a userfaultfd: has_userfaultfd */
 };
 
 struct job {
 	enum job_kind kind;
-	uint64_t guest;		       /* id; 0 for the host */
-	const struct process *process; /* not owned */
-	struct look look;	       /* for LOOK, COUNT, EDGES, ACT */
+	uint64_t guest;		 /* id */
+	struct process *process; /* not owned */
+	struct look look;	 /* for LOOK, COUNT, EDGES, ACT */
 	hva_t start, end;
 	uint32_t region;
 	bool want_flags;	   /* SURVEY */
@@ -35,22 +37,23 @@ struct job {
 	hva_t wide_start, wide_end;
 
 	/* answers */
-	int err; /* 0 or negative errno: the job could not be done */
-	struct snapshot survey;
+	int err;	       /* 0 or negative errno; -ECANCELED: it was never begun */
+	bool is_other_program; /* SURVEY: the process has executed another one; nothing was read */
+	struct pulse pulse;
+	struct snapshot survey; /* its vm is refreshed */
 	struct sight *sights;
 	size_t n_sights;
 	struct sight *before;
 	size_t n_before;
 	struct outcome outcome;
 	uint64_t edge_pages;
-	bool has_userfaultfd;
 	uint64_t cpu_ns; /* what it cost the worker */
 
 	struct job *next; /* the executor's */
 };
 
 struct job *job_new(enum job_kind kind, uint64_t guest,
-		    const struct process *process); /* NULL: no memory */
+		    struct process *process); /* NULL: no memory */
 struct job *job_free(struct job *j);
 
 void job_run(struct sys *sys, struct job *j); /* on a worker thread; fills the answers */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "bus.h"
 #include "cleanup.h"
@@ -198,6 +199,10 @@ static int run(const struct arguments *a)
 		r = serve(event, m, a);
 	if (r < 0)
 		log_error("stopped: %s", bus_error_sentence(r));
+	if (m && !manager_stop(m)) {
+		log_warning("a VM does not let itself be read: ending without waiting for it");
+		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
 	manager_free(m);
 	sys_close(&sys);
 	sd_event_unref(event);

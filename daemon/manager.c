@@ -8,7 +8,7 @@
  * it is young, when its last look is older than MaxAge=, or when a hold is over; it is never looked
  * at more often than the cost of a look allows (LOOK_DUTY in cycle.c). Looks and calls run on the
  * executor's threads; their results come back through one eventfd, and only this thread changes
- * state. */
+ * state. It reads nothing of a process that might keep it waiting (process.h). */
 
 #include "manager.h"
 
@@ -16,6 +16,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -32,9 +33,10 @@
 /* A VM's memory is often touched first in the seconds after it was found. */
 #define YOUNG_NS      (30 * NS_PER_S)
 #define YOUNG_LOOK_NS (5 * NS_PER_S)
-/* Anyone who holds a userfaultfd is looked for this often at most; the VMM's own fds are read in
- * every survey. */
-#define SWEEP_NS (60 * NS_PER_S)
+/* No honest call or look takes so long, not even on the largest VM of the oldest kernel. */
+#define STUCK_NS (30 * NS_PER_S)
+/* How long the calls in flight are waited for at the end. */
+#define STOP_NS (10 * NS_PER_S)
 
 uint64_t manager_now_ns(const struct manager *m)
 {
@@ -81,6 +83,21 @@ void manager_drop_guest(struct manager *m, struct guest *g, const char *why)
 	guest_free(g);
 }
 
+/* -EOPNOTSUPP: the kernel is too old. What else is missing is said and done without. */
+static int probe_features(struct manager *m)
+{
+	const char *why;
+	int r = features_probe(m->sys, &m->geometry, &m->host, &why);
+
+	if (r == -EOPNOTSUPP) {
+		log_error("thpd needs Linux 6.1 or newer; this is %s", m->host.kernel_release);
+		return r;
+	}
+	if (why)
+		log_warning("%s", why);
+	return 0;
+}
+
 /* ---- the tick -------------------------------------------------------------------------- */
 
 void manager_wake_at(struct manager *m, uint64_t when_ns)
@@ -117,20 +134,23 @@ static bool is_due_by_time(const struct manager *m, const struct guest *g, uint6
 }
 
 /* Reads the VM's signs; -ESRCH when it is gone. */
-static int read_pulse(struct guest *g, bool with_faults)
+static int read_pulse(struct guest *g)
 {
 	struct pulse p = g->pulse;
 	int r = pulse_read(&g->process, &p);
 
-	if (r == 0 && with_faults)
-		r = pulse_read_faults(&g->process, &p);
 	if (r < 0)
 		return r;
-	if (p.size_pages != g->pulse.size_pages || p.resident_pages != g->pulse.resident_pages ||
-	    p.minor_faults != g->pulse.minor_faults)
+	if (p.size_pages != g->pulse.size_pages || p.resident_pages != g->pulse.resident_pages)
 		g->is_due = true;
 	g->pulse = p;
 	return 0;
+}
+
+static bool may_start(const struct manager *m, const struct guest *g)
+{
+	return g->phase == PHASE_IDLE && g->jobs_in_flight == 0 && !g->must_identify &&
+	       m->sweep.is_done;
 }
 
 static void tend_guest(struct manager *m, struct guest *g, bool with_faults, bool has_splits)
@@ -139,11 +159,11 @@ static void tend_guest(struct manager *m, struct guest *g, bool with_faults, boo
 
 	if (g->is_doomed)
 		return;
-	if (read_pulse(g, with_faults) == -ESRCH) {
+	if (read_pulse(g) == -ESRCH) {
 		manager_drop_guest(m, g, "process gone");
 		return;
 	}
-	if (g->snapshot.policy.mode == MODE_OFF)
+	if (g->snapshot.policy.mode == MODE_OFF && !g->is_asked_for)
 		return;
 	if (has_splits || is_due_by_time(m, g, now_ns))
 		g->is_due = true;
@@ -151,21 +171,59 @@ static void tend_guest(struct manager *m, struct guest *g, bool with_faults, boo
 		cycle_resume(m, g);
 	else if (g->phase == PHASE_WAIT)
 		manager_wake_at(m, g->retry_ns);
-	else if (g->phase == PHASE_IDLE && g->is_due && m->has_swept && now_ns >= g->not_before_ns)
+	else if (may_start(m, g) && g->is_due && now_ns >= g->not_before_ns)
 		cycle_start(m, g);
+	else if (may_start(m, g) && with_faults)
+		cycle_read_faults(m, g);
 }
 
-static void start_sweep(struct manager *m, uint64_t now_ns)
+/* A process can make the kernel wait for as long as it likes (process.h). A worker that hangs is
+ * lost until the process lets go; the other VMs go on with others. */
+static void give_up_on_stuck(struct manager *m)
 {
-	struct job *j;
+	uint64_t now_ns = manager_now_ns(m);
 
-	if (m->is_sweep_running || (m->has_swept && now_ns < m->swept_ns + SWEEP_NS))
+	for (struct guest *g = m->guests; g; g = g->next) {
+		uint64_t since_ns;
+
+		if (g->jobs_in_flight == 0 || g->is_stuck)
+			continue;
+		since_ns = executor_busy_since(m->executor, g->id);
+		if (since_ns == 0 || now_ns < since_ns + STUCK_NS)
+			continue;
+		cycle_give_up(m, g);
+		m->counters.stuck_vms++;
+		log_vm(LOG_WARNING, g->snapshot.vm.name,
+		       "pid %d has not let itself be read for %llu s (it hangs in execve, or its "
+		       "memory lock is held): left alone until it does",
+		       (int)g->process.pid, (unsigned long long)((now_ns - since_ns) / NS_PER_S));
+	}
+}
+
+/* All spare workers hang as well: a new process starts without them, and identifies nobody who
+ * hangs. */
+static void watch_workers(struct manager *m)
+{
+	give_up_on_stuck(m);
+	if (executor_keep_moving(m->executor))
 		return;
-	j = job_new(JOB_SWEEP, 0, NULL);
-	if (!j)
+	log_error("every worker hangs on a VM that does not let itself be read: ending, to be "
+		  "started anew");
+	(void)sd_event_exit(m->event, -EDEADLK);
+}
+
+/* An administrator turns a knob while thpd runs: what can be done then may be more or less. */
+static void reread_knobs(struct manager *m)
+{
+	struct host before = m->host;
+
+	if (host_read_knobs(m->sys, &m->geometry, &m->host) < 0 ||
+	    host_has_same_knobs(&before, &m->host))
 		return;
-	m->is_sweep_running = true;
-	executor_submit(m->executor, j);
+	log_info("a knob of huge pages or KSM was changed: everything is looked at again");
+	(void)probe_features(m);
+	for (struct guest *g = m->guests; g; g = g->next)
+		g->is_due = true;
 }
 
 static void tend_all(struct manager *m)
@@ -176,17 +234,23 @@ static void tend_all(struct manager *m)
 
 	(void)host_pulse_read(&m->pulse_reader, &p);
 	has_splits = p.split_pmd != m->pulse.split_pmd || p.split_page != m->pulse.split_page;
-	start_sweep(m, now_ns); /* it runs while this thread looks for VMs */
+	sweep_run(m); /* the scout is out while this thread lists processes */
 	if (discovery_run(m, p.last_pid != m->pulse.last_pid) < 0)
 		log_warning("cannot list processes");
 	m->pulse = p;
 	with_faults = now_ns >= m->faults_read_ns + FAULTS_EVERY_TICKS * m->config.interval_ns;
-	if (with_faults)
+	if (with_faults) {
 		m->faults_read_ns = now_ns;
+		reread_knobs(m);
+	}
 	for (struct guest *g = m->guests, *next; g; g = next) {
 		next = g->next;
 		tend_guest(m, g, with_faults, has_splits);
 	}
+	watch_workers(m);
+	/* Scouts that stayed behind: this program has no other children by now. */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 static void stop_if_done(struct manager *m)
@@ -208,19 +272,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void take_sweep(struct manager *m, const struct job *j)
-{
-	m->is_sweep_running = false;
-	m->has_swept = true;
-	m->swept_ns = manager_now_ns(m);
-	if (j->has_userfaultfd && !m->host.is_uffd_seen)
-		for (struct guest *g = m->guests; g; g = g->next)
-			g->is_due = true; /* their flags have to be read before anything is done to
-					     them */
-	m->host.is_uffd_seen = j->has_userfaultfd;
-	manager_wake_at(m, 0);
-}
-
 static int on_results(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct manager *m = userdata;
@@ -232,9 +283,7 @@ static int on_results(sd_event_source *source, int fd, uint32_t revents, void *u
 	while ((j = executor_collect(m->executor))) {
 		struct guest *g = manager_find_guest(m, j->guest);
 
-		if (j->kind == JOB_SWEEP)
-			take_sweep(m, j);
-		else if (g)
+		if (g)
 			cycle_take_result(m, g, j);
 		job_free(j);
 	}
@@ -242,10 +291,13 @@ static int on_results(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
+/* What hangs is not waited for. */
 bool manager_is_done(const struct manager *m)
 {
+	if (!m->discovery.is_done || !m->sweep.is_done)
+		return false;
 	for (const struct guest *g = m->guests; g; g = g->next)
-		if (g->snapshot.policy.mode != MODE_OFF &&
+		if (g->snapshot.policy.mode != MODE_OFF && !g->is_doomed && !g->is_stuck &&
 		    (g->phase != PHASE_IDLE || g->cycles == 0))
 			return false;
 	return true;
@@ -272,14 +324,7 @@ static int read_host(struct manager *m)
 	if (r < 0)
 		return r;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
-	r = features_probe(m->sys, &m->geometry, &m->host, &m->lost_why);
-	if (r == -EOPNOTSUPP) {
-		log_error("thpd needs Linux 6.1 or newer; this is %s", m->host.kernel_release);
-		return r;
-	}
-	if (m->lost_why)
-		log_warning("%s", m->lost_why);
-	return 0;
+	return probe_features(m);
 }
 
 static void set_budget(struct manager *m)
@@ -329,12 +374,19 @@ int manager_new(sd_event *event, struct sys *sys, const struct manager_options *
 	return 0;
 }
 
+bool manager_stop(struct manager *m)
+{
+	return !m->executor || executor_stop(m->executor, STOP_NS);
+}
+
 struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
 	sd_event_source_unref(m->tick);
 	sd_event_source_unref(m->results);
+	discovery_stop(m);
+	sweep_stop(m);
 	executor_free(m->executor); /* before the guests: its jobs use their fds */
 	while (m->guests) {
 		struct guest *g = m->guests;
@@ -344,7 +396,6 @@ struct manager *manager_free(struct manager *m)
 	}
 	host_pulse_close(&m->pulse_reader);
 	config_clear(&m->config);
-	free(m->strangers);
 	sd_event_unref(m->event);
 	free(m);
 	return NULL;
@@ -374,6 +425,8 @@ int manager_reload(struct manager *m)
 	m->config = fresh;
 	log_problems(&m->config);
 	set_budget(m);
+	if (host_read_knobs(m->sys, &m->geometry, &m->host) == 0)
+		(void)probe_features(m); /* a right may have come or gone, too */
 	discovery_forget_strangers(m);
 	for (struct guest *g = m->guests; g; g = g->next) {
 		guest_apply_policy(g, &m->config);
@@ -499,10 +552,12 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
 		return r;
 	drop_busy_holds(&g->ledger);
 	g->is_due = true;
+	g->is_asked_for = true;
 	g->not_before_ns = 0;
 	*ret_ticket = g->cycles + (g->phase == PHASE_IDLE ? 1 : 2);
-	if (g->phase == PHASE_IDLE)
+	if (may_start(m, g))
 		cycle_start(m, g);
+	manager_wake_at(m, 0);
 	return 0;
 }
 

@@ -22,8 +22,12 @@ struct manager_options {
 
 int manager_new(sd_event *event, struct sys *sys, const struct manager_options *o,
 		struct manager **ret);
-struct manager *manager_free(struct manager *m);
-int manager_start(struct manager *m); /* first discovery, timers */
+
+/* Waits for what is in flight. False: some of it hangs, so that nothing may be freed and the
+ * process has to end without it. */
+bool manager_stop(struct manager *m);
+struct manager *manager_free(struct manager *m); /* stopped */
+int manager_start(struct manager *m);		 /* first discovery, timers */
 int manager_reload(struct manager *m);
 bool manager_is_done(const struct manager *m); /* --once: nothing left */
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "bits.h"
+#include "lack.h"
 #include "report_json.h"
 #include "state.h"
 
@@ -32,9 +33,11 @@ static void add_bool(struct json_object *o, const char *key, bool value)
 	json_object_object_add(o, key, json_object_new_boolean(value));
 }
 
-static const char *phase_name(enum phase phase)
+static const char *phase_name(const struct guest *g)
 {
-	switch (phase) {
+	if (g->is_stuck)
+		return "stuck";
+	switch (g->phase) {
 	case PHASE_IDLE:
 		return "idle";
 	case PHASE_SURVEY:
@@ -90,7 +93,7 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	add_string(o, "backing", guest_backing(g));
 	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
 	add_bool(o, "paused", g->snapshot.policy.is_paused);
-	add_string(o, "phase", phase_name(g->phase));
+	add_string(o, "phase", phase_name(g));
 	add_u64(o, "cycles", g->cycles);
 	add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
 	(void)totals_add_to_json(o, &g->diagnosis.totals);
@@ -101,21 +104,12 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 
 static const struct {
 	enum feature feature;
-	const char *name, *lost;
+	const char *name;
 } features[] = {
-	{FEATURE_COLLAPSE, "collapse",
-	 "Nothing can be collapsed: process_madvise needs CAP_SYS_NICE and CAP_SYS_PTRACE."},
-	{FEATURE_COLLAPSE_SHMEM, "collapse-shmem",
-	 "Shared memory cannot be collapsed on this host: see `thpctl doctor`."},
-	{FEATURE_PAGEMAP_SCAN, "pagemap-scan", "Looking is slow: PAGEMAP_SCAN needs Linux 6.7."},
-	{FEATURE_PFN, "pfn",
-	 "Huge folios cannot be told from small ones: page frame numbers need CAP_SYS_ADMIN."},
-	{FEATURE_KPAGEFLAGS, "kpageflags",
-	 "Huge folios cannot be told from small ones: /proc/kpageflags is not readable."},
-	{FEATURE_ELIGIBILITY_PROBE, "eligibility-probe",
-	 "smaps is read in every survey: this kernel does not answer the probe."},
-	{FEATURE_UFFD_SAFE, "uffd-safe",
-	 "VMs are left alone while any userfaultfd exists: this kernel is older than 6.4."},
+	{FEATURE_COLLAPSE, "collapse"},		{FEATURE_COLLAPSE_SHMEM, "collapse-shmem"},
+	{FEATURE_PAGEMAP_SCAN, "pagemap-scan"}, {FEATURE_PFN, "pfn"},
+	{FEATURE_KPAGEFLAGS, "kpageflags"},	{FEATURE_ELIGIBILITY_PROBE, "eligibility-probe"},
+	{FEATURE_UFFD_SAFE, "uffd-safe"},	{FEATURE_OTHER_PROCESSES, "other-processes"},
 };
 
 static struct json_object *report_counters(const struct counters *c)
@@ -137,7 +131,9 @@ static struct json_object *report_host(const struct manager *m)
 		if (m->host.features & (uint32_t)features[i].feature)
 			json_object_array_add(have, json_object_new_string(features[i].name));
 		else
-			json_object_array_add(lost, json_object_new_string(features[i].lost));
+			json_object_array_add(
+				lost, json_object_new_string(
+					      host_lack(&m->host, features[i].feature).text));
 	add_string(o, "version", THPD_VERSION);
 	add_string(o, "kernel", m->host.kernel_release);
 	add_u64(o, "block_bytes", block_bytes(&m->geometry));
@@ -244,7 +240,9 @@ struct json_object *report_explain(const struct guest *g, hva_t only, bool has_o
 
 struct json_object *report_plan(const struct manager *m, const struct guest *g)
 {
-	struct plan_limits limits = {.copy_allowance_bytes = UINT64_MAX,
+	/* What the budget spreads over time is planned all the same; what it forbids is not. */
+	bool may_copy = g->snapshot.copies_held == REASON_NONE;
+	struct plan_limits limits = {.copy_allowance_bytes = may_copy ? UINT64_MAX : 0,
 				     .first_id = m->next_action_id};
 	struct json_object *o = json_object_new_object(), *actions = json_object_new_array();
 	struct plan plan = PLAN_INIT;
@@ -262,6 +260,8 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	json_object_object_add(o, "actions", actions);
 	add_u64(o, "remap_bytes", plan.remap_bytes);
 	add_u64(o, "copy_bytes", plan.copy_bytes);
+	add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
+	add_string(o, "copies_held", reason_slug(g->snapshot.copies_held));
 	plan_clear(&plan);
 	return o;
 }

@@ -2,19 +2,42 @@
 #pragma once
 
 /* The manager's state, shared by the files that make up the manager: manager.c (timers, requests),
- * discovery.c (who is there), cycle.c (one VM's cycle), report.c (JSON). */
+ * discovery.c (who is there), sweep.c (who holds a userfaultfd), cycle.c (one VM's cycle), report.c
+ * (JSON). */
 
 #include "executor.h"
 #include "governor.h"
 #include "guest.h"
 #include "manager.h"
 #include "pulse.h"
+#include "scouting.h"
 
 /* Pids that were looked at and are no VMs: not identified again for a while, unless their size
  * changed. */
 struct stranger {
 	pid_t pid;
 	uint64_t first_ns, seen_ns;
+	unsigned silent_times; /* in a row that it did not let itself be identified */
+};
+
+struct discovery {
+	struct stranger *strangers; /* owned; sorted by pid */
+	size_t n_strangers;
+	struct process *candidates; /* owned; held while the scout is out */
+	size_t n_candidates;
+	struct scouting *scouting; /* NULL: no scout is out */
+	uint64_t full_ns;	   /* the last full pass; 0: none yet */
+	bool has_young;		   /* strangers that are examined again at the next tick */
+	bool has_more;		   /* the next tick makes another pass */
+	bool is_done;		   /* every process was examined once */
+};
+
+struct sweep {
+	pid_t *pids; /* owned, while the scout is out */
+	struct scouting *scouting;
+	bool is_uffd_seen; /* so far */
+	bool is_done;	   /* once; no guest is touched before */
+	uint64_t done_ns;
 };
 
 struct counters {
@@ -30,7 +53,6 @@ struct manager {
 	struct config config;
 	struct mmu_geometry geometry;
 	struct host host;
-	const char *lost_why; /* what the feature probe missed; static or NULL */
 	struct governor governor;
 	struct executor *executor;
 	struct counters counters;
@@ -41,12 +63,9 @@ struct manager {
 
 	struct host_pulse_reader pulse_reader;
 	struct host_pulse pulse;
-	struct stranger *strangers; /* owned; sorted by pid */
-	size_t n_strangers;
-	uint64_t discovered_ns, swept_ns, faults_read_ns;
-	bool is_sweep_running;
-	bool has_swept;		  /* no guest is touched before the first sweep */
-	bool has_young_strangers; /* examined again at the next tick */
+	uint64_t faults_read_ns;
+	struct discovery discovery;
+	struct sweep sweep;
 
 	sd_event_source *tick, *results;
 };
@@ -60,13 +79,21 @@ void manager_drop_guest(struct manager *m, struct guest *g,
 			const char *why); /* now, or when its jobs are back */
 
 /* discovery.c */
-int discovery_run(struct manager *m, bool is_full);
+int discovery_run(struct manager *m, bool has_new_pids);     /* starts a pass if one is due */
+void discovery_identify(struct manager *m, struct guest *g); /* it executes another program */
 void discovery_forget_strangers(struct manager *m);
+void discovery_stop(struct manager *m);
+
+/* sweep.c */
+void sweep_run(struct manager *m); /* starts a sweep if one is due */
+void sweep_stop(struct manager *m);
 
 /* cycle.c */
-void cycle_start(struct manager *m, struct guest *g);  /* IDLE: survey anew */
-void cycle_resume(struct manager *m, struct guest *g); /* WAIT: decide again */
+void cycle_start(struct manager *m, struct guest *g);	    /* IDLE: survey anew */
+void cycle_resume(struct manager *m, struct guest *g);	    /* WAIT: decide again */
+void cycle_read_faults(struct manager *m, struct guest *g); /* IDLE: did it fault? */
 void cycle_take_result(struct manager *m, struct guest *g, struct job *j);
+void cycle_give_up(struct manager *m, struct guest *g); /* a worker hangs on this VM */
 
 /* report.c */
 struct json_object;

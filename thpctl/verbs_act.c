@@ -106,6 +106,9 @@ static int follow(struct wait *w)
 		if (!vm)
 			return fail("the VM ended before it was done");
 		show(w);
+		if (strcmp(w->now.phase, "stuck") == 0)
+			return fail("the VM does not let itself be read (see thpd's log), so that "
+				    "nothing is done until it does");
 		if (w->now.cycles >= w->ticket)
 			return 0;
 		(void)nanosleep(&pause, NULL);
@@ -137,8 +140,16 @@ static int judge_target(const struct wait *w)
 
 	if (!w->args->has_target || progress_meets(&w->now, target_bp))
 		return EXIT_OK;
-	fprintf(stderr, "thpctl: %s is below the target of %u.%02u%%; why: thpctl explain %s\n",
-		w->name, target_bp / 100, target_bp % 100, w->name);
+	if (!progress_is_measurable(&w->now))
+		fprintf(stderr,
+			"thpctl: the target of %u.%02u%% cannot be reached: no memory of %s is "
+			"known to be "
+			"resident, so there is nothing to measure; why: thpctl explain %s\n",
+			target_bp / 100, target_bp % 100, w->name, w->name);
+	else
+		fprintf(stderr,
+			"thpctl: %s is below the target of %u.%02u%%; why: thpctl explain %s\n",
+			w->name, target_bp / 100, target_bp % 100, w->name);
 	return EXIT_TARGET_MISSED;
 }
 

@@ -117,6 +117,8 @@ static const char *state_word(struct json_object *vm)
 {
 	const char *mode = field_text(vm, "mode"), *phase = field_text(vm, "phase");
 
+	if (strcmp(phase, "stuck") == 0)
+		return "stuck";
 	if (field_is_true(vm, "paused"))
 		return "paused";
 	if (strcmp(mode, "off") == 0)

@@ -26,39 +26,64 @@ static void judge_link(const char *target, struct descriptors *d)
 		d->has_vfio = true;
 }
 
+/* False: none of the links will be readable. A process that is more privileged than thpd (ptrace
+ * rules) is taken for no pager; what it could have been handed is a VMM's only fd, and the kernel
+ * itself refuses what would hurt then (docs/ARCHITECTURE.md). */
+static bool judge_descriptor(int dir, const char *name, struct descriptors *d)
+{
+	char target[64];
+	ssize_t r = sys_readlink_at(dir, name, target, sizeof(target));
+
+	if (r == -EACCES || r == -EPERM)
+		return false;
+	/* Closed meanwhile: not held any more. */
+	if (r > 0)
+		judge_link(target, d);
+	return true;
+}
+
+/* getdents64() into a buffer of our own: readdir() would allocate, which a scout must not. */
+static int judge_all(int dir, struct descriptors *d)
+{
+	_Alignas(struct dirent64) char buffer[8192];
+	size_t n = 0;
+	ssize_t size;
+
+	while ((size = getdents64(dir, buffer, sizeof(buffer))) > 0) {
+		const char *at = buffer, *end = buffer + size;
+
+		while (at < end) {
+			const struct dirent64 *entry = (const struct dirent64 *)(const void *)at;
+
+			at += entry->d_reclen;
+			if (entry->d_name[0] == '.')
+				continue;
+			if (++n > DESCRIPTORS_MAX) {
+				d->is_complete = false;
+				return 0;
+			}
+			if (!judge_descriptor(dir, entry->d_name, d))
+				return 0;
+		}
+	}
+	return size < 0 ? -errno : 0;
+}
+
 int descriptors_read(int dir, struct descriptors *ret)
 {
-	_cleanup_closedir_ DIR *fds = NULL;
+	_cleanup_close_ int fds = sys_open_directory_at(dir, "fd");
 	struct descriptors d = {.is_complete = true};
-	struct dirent *entry;
-	size_t n = 0;
-	int r = sys_opendir_at(dir, "fd", &fds);
+	int r;
 
-	if (r == -EACCES || r == -EPERM) {
+	if (fds == -EACCES || fds == -EPERM) {
 		*ret = (struct descriptors){0};
 		return 0;
 	}
+	if (fds < 0)
+		return fds == -ENOENT ? -ESRCH : fds;
+	r = judge_all(fds, &d);
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
-	while ((entry = readdir(fds))) {
-		char target[64];
-
-		if (entry->d_name[0] == '.')
-			continue;
-		if (++n > DESCRIPTORS_MAX) {
-			d.is_complete = false;
-			break;
-		}
-		r = (int)sys_readlink_at(dirfd(fds), entry->d_name, target, sizeof(target));
-		/* More privileged than thpd (ptrace rules): none of its links will be readable. It
-		 * is taken for no pager; what it could have been handed is a VMM's only fd, and the
-		 * kernel itself refuses what would hurt then (docs/ARCHITECTURE.md). */
-		if (r == -EACCES || r == -EPERM)
-			break;
-		/* Closed meanwhile: not held any more. */
-		if (r > 0)
-			judge_link(target, &d);
-	}
 	*ret = d;
 	return 0;
 }

@@ -15,6 +15,8 @@ int host_read_knobs(struct sys *sys, const struct mmu_geometry *g,
 int host_read_memory(struct sys *sys, const struct mmu_geometry *g,
 		     struct host *h); /* meminfo, buddyinfo: cheap, read often */
 
-/* Any process that holds a userfaultfd, or whose fds could not be listed? Walks all of /proc: only
- * at sweeps. */
+/* Does the process hold a userfaultfd, or could its fds not be listed? May wait (process.h);
+ * allocates nothing. */
+bool process_may_hold_userfaultfd(struct sys *sys, pid_t pid);
+/* Does any? Walks all of /proc. May wait. */
 bool host_has_userfaultfd(struct sys *sys);

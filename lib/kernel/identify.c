@@ -2,9 +2,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "cleanup.h"
-#include "cmdline.h"
 #include "descriptors.h"
 #include "inventory.h"
 #include "memcg.h"
@@ -88,22 +87,34 @@ static bool is_qemu(const struct vm *vm)
 	return strstr(program, "qemu") || strstr(program, "kvm");
 }
 
-/* The command line is the process's own memory: it says what the process likes, and reading it may
- * fault there. So it is read of QEMU and of processes that hold a KVM VM only. */
-static void read_cmdline(const struct process *p, struct vm *vm)
+static void take_cmdline(const char *text, size_t size, struct vm *vm)
 {
-	_cleanup_free_ char *text = NULL;
 	char name[VM_TEXT_MAX], uuid[sizeof(vm->uuid)];
-	size_t size;
 
-	if (!vm->has_kvm && !is_qemu(vm))
-		return;
-	if (cmdline_read(p, CMDLINE_BYTES_MAX, &text, &size) < 0)
-		return;
 	cmdline_parse_qemu(text, size, name, sizeof(name), uuid, sizeof(uuid));
 	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
 	if (vm->name[0] == '\0')
 		vm_sanitize(vm->name, sizeof(vm->name), name);
+}
+
+/* The command line is the process's own memory: it says what the process likes, and reading it may
+ * fault there. So it is read of QEMU and of processes that hold a KVM VM only. The buffer is a
+ * mapping of its own, because a scout must not allocate. */
+static void read_cmdline(const struct process *p, struct vm *vm)
+{
+	char *text;
+	ssize_t n;
+
+	if (!vm->has_kvm && !is_qemu(vm))
+		return;
+	text = mmap(NULL, CMDLINE_BYTES_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	if (text == MAP_FAILED)
+		return;
+	n = sys_read_at(p->dirfd, "cmdline", text, CMDLINE_BYTES_MAX);
+	if (n > 0)
+		take_cmdline(text, (size_t)n, vm);
+	(void)munmap(text, CMDLINE_BYTES_MAX);
 }
 
 static void read_ksm(const struct process *p, struct vm *vm)
@@ -117,6 +128,27 @@ static void read_ksm(const struct process *p, struct vm *vm)
 		vm->ksm_merged_pages = 0;
 }
 
+/* All but what the command line says. The name is set where the cgroup has one. */
+static int read_facts(struct sys *sys, const struct process *p, struct vm *vm)
+{
+	struct descriptors d;
+	int r = read_comm(p, vm);
+
+	if (r == 0)
+		r = read_status(p, vm);
+	if (r == 0)
+		r = descriptors_read(p->dirfd, &d);
+	if (r < 0)
+		return r;
+	vm->has_kvm = d.has_kvm;
+	vm->has_uffd = d.has_uffd;
+	vm->has_vfio = d.has_vfio;
+	read_exe(p, vm);
+	read_cgroup(p, vm);
+	read_ksm(p, vm);
+	return process_is_alive(sys, p) ? 0 : -ESRCH;
+}
+
 int vm_identify(struct sys *sys, const struct process *p, struct vm *ret)
 {
 	struct vm vm = {
@@ -124,27 +156,27 @@ int vm_identify(struct sys *sys, const struct process *p, struct vm *ret)
 		.starttime = p->starttime,
 		.memcg_headroom_bytes = UINT64_MAX,
 	};
-	struct descriptors d;
-	int r = read_comm(p, &vm);
+	int r = read_facts(sys, p, &vm);
 
-	if (r == 0)
-		r = read_status(p, &vm);
-	if (r == 0)
-		r = descriptors_read(p->dirfd, &d);
 	if (r < 0)
 		return r;
-	vm.has_kvm = d.has_kvm;
-	vm.has_uffd = d.has_uffd;
-	vm.has_vfio = d.has_vfio;
-	read_exe(p, &vm);
-	read_cgroup(p, &vm);
 	read_cmdline(p, &vm);
-	read_ksm(p, &vm);
 	if (vm.name[0] == '\0')
 		vm_sanitize(vm.name, sizeof(vm.name), vm.comm);
-	if (!process_is_alive(sys, p))
-		return -ESRCH;
 	*ret = vm;
+	return 0;
+}
+
+int vm_refresh(struct sys *sys, const struct process *p, struct vm *vm)
+{
+	struct vm fresh = *vm;
+	int r;
+
+	fresh.is_thp_disabled = false;
+	r = read_facts(sys, p, &fresh);
+	if (r < 0)
+		return r;
+	*vm = fresh;
 	return 0;
 }
 

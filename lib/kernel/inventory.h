@@ -6,12 +6,16 @@
 #include "process.h"
 #include "snapshot.h"
 
-/* Identity of a process: names, uid, exe, cgroup, what its fds say. Cheap parts first; 0, -ESRCH,
- * or -errno. */
+/* Identity of a process: names, uid, exe, cgroup, what its fds say. Allocates nothing. May wait
+ * (process.h), and for the process's own memory, too: its command line. 0, -ESRCH, or -errno. */
 int vm_identify(struct sys *sys, const struct process *p, struct vm *ret);
 
+/* The same anew for a VM that was identified, but for what its command line said. May wait. */
+int vm_refresh(struct sys *sys, const struct process *p, struct vm *vm);
+
 /* Whether a process is too small to hold guest RAM (its whole address space is below bytes), or a
- * kernel thread: one read of statm, so that discovery does not identify every process. */
+ * kernel thread: one read of statm, so that discovery does not identify every process. Never
+ * waits. */
 bool process_is_smaller_than(struct sys *sys, pid_t pid, uint64_t bytes);
 
 struct survey_options {

@@ -42,28 +42,38 @@ static int read_stat(const struct process *p, struct proc_stat *ret)
 }
 
 /* Where the program and its stack were put: both are set by exec and random with ASLR. What this
- * misses (no ASLR, no right to see the addresses) the dead pagemap shows: process_reopen_mm(). */
+ * misses (no ASLR, no right to see the addresses) the dead pagemap shows: process_attach(). */
 static uint64_t mm_key_of(const struct proc_stat *stat)
 {
 	return stat->start_stack * UINT64_C(0x9e3779b97f4a7c15) ^ stat->start_code;
 }
 
-/* The directory and the pidfd were opened by number, one after the other. If the process of the
- * directory still exists after the pidfd was opened, its number was never free in between, so that
- * both are the same process. */
-static int prove_same(struct sys *sys, struct process *p)
+int process_read_identity(struct process *p)
 {
 	struct proc_stat stat;
 	int r = read_stat(p, &stat);
 
 	if (r < 0)
 		return r;
-	r = sys->ops->pidfd_is_alive(sys, p->pidfd);
-	if (r <= 0)
-		return r < 0 ? r : -ESRCH;
 	p->starttime = stat.starttime;
 	p->mm_key = mm_key_of(&stat);
+	p->is_known = true;
 	return 0;
+}
+
+/* The directory and the pidfd were opened by number, one after the other. If the process of the
+ * directory still exists after the pidfd was opened, its number was never free in between, so that
+ * both are the same process. */
+static int prove_same(struct sys *sys, const struct process *p)
+{
+	char text[256];
+	ssize_t n = pread(p->statm_fd, text, sizeof(text), 0);
+	int r;
+
+	if (n <= 0)
+		return n < 0 ? -errno : -ESRCH;
+	r = sys->ops->pidfd_is_alive(sys, p->pidfd);
+	return r < 0 ? r : r == 0 ? -ESRCH : 0;
 }
 
 static int open_parts(struct sys *sys, struct process *p)
@@ -80,20 +90,32 @@ static int open_parts(struct sys *sys, struct process *p)
 	p->statm_fd = open_file(p->dirfd, "statm");
 	if (p->statm_fd < 0)
 		return p->statm_fd;
-	p->pagemap_fd = open_file(p->dirfd, "pagemap");
-	/* Out of fds is a failure; everything else only means that looks cannot be made. */
-	if (p->pagemap_fd == -EMFILE || p->pagemap_fd == -ENFILE || p->pagemap_fd == -ENOMEM)
-		return p->pagemap_fd;
 	return prove_same(sys, p);
 }
 
-int process_open(struct sys *sys, pid_t pid, struct process *ret)
+int process_hold(struct sys *sys, pid_t pid, struct process *ret)
 {
 	struct process p = PROCESS_INIT;
 	int r;
 
 	p.pid = pid;
 	r = open_parts(sys, &p);
+	if (r < 0) {
+		process_close(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+int process_open(struct sys *sys, pid_t pid, struct process *ret)
+{
+	struct process p;
+	int r = process_hold(sys, pid, &p);
+
+	if (r < 0)
+		return r;
+	r = process_attach(sys, &p);
 	if (r < 0) {
 		process_close(&p);
 		return r;
@@ -124,30 +146,41 @@ static bool pagemap_is_dead(struct sys *sys, const struct process *p)
 	return sys->ops->pagemap_read(sys, p->pagemap_fd, p->pid, 0, &entry, 1) == 0;
 }
 
-int process_reopen_mm(struct sys *sys, struct process *p)
+/* Out of fds is a failure; everything else only means that looks cannot be made. */
+static bool is_out_of_fds(int r)
 {
-	struct proc_stat stat;
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+int process_attach(struct sys *sys, struct process *p)
+{
+	struct process now = *p;
+	bool is_other;
 	int r, fd;
 
 	if (!process_is_alive(sys, p))
 		return -ESRCH;
-	r = read_stat(p, &stat);
+	r = process_read_identity(&now);
 	if (r < 0)
 		return r;
-	if (mm_key_of(&stat) == p->mm_key && !pagemap_is_dead(sys, p))
+	is_other = p->is_known && (now.mm_key != p->mm_key || pagemap_is_dead(sys, p));
+	if (p->is_known && !is_other && p->pagemap_fd >= 0)
 		return 0;
 	/* First the fd, then the key: an exec in between leaves a dead fd, which the next call
 	 * finds. */
 	fd = open_file(p->dirfd, "pagemap");
-	r = read_stat(p, &stat);
+	if (is_out_of_fds(fd))
+		return fd;
+	r = process_read_identity(&now);
 	if (r < 0) {
 		(void)close_fd(fd);
 		return r;
 	}
+	is_other |= p->is_known && now.mm_key != p->mm_key;
 	(void)close_fd(p->pagemap_fd);
+	*p = now;
 	p->pagemap_fd = fd;
-	p->mm_key = mm_key_of(&stat);
-	return 1;
+	return is_other ? 1 : 0;
 }
 
 static int compare_pids(const void *a, const void *b)

@@ -2,7 +2,14 @@
 #pragma once
 
 /* A held process: everything is done through fds that were opened while it was known to be the
- * right one, so that a recycled pid can never be looked at or acted on by mistake. */
+ * right one, so that a recycled pid can never be looked at or acted on by mistake.
+ *
+ * Whatever asks the kernel for a process's mm or fds waits while the process is inside execve()
+ * (exec_update_lock) or while its memory lock is held, and a process can have either for as long as
+ * it likes: a FUSE file whose server never answers is enough (measured on Linux 6.18,
+ * tests/live/hanger.c). Of a process's files stat, maps, smaps, pagemap, exe, fd/ and cmdline are
+ * such, and so is process_madvise; statm, status, comm, cgroup, mountinfo and pidfd_open are not.
+ * The event loop may call only what says here that it never waits. */
 
 #include <stdbool.h>
 
@@ -10,12 +17,13 @@
 
 struct process {
 	pid_t pid;
-	uint64_t starttime;
 	int dirfd; /* /proc/PID; reads through it fail once the process is gone */
 	int pidfd;
-	int pagemap_fd;	       /* bound to the mm at open: process_reopen_mm() after an exec */
+	int pagemap_fd;	       /* bound to the mm at open: process_attach() after an exec */
 	int statm_fd, stat_fd; /* kept open for the pulse */
-	uint64_t mm_key;       /* changes when the process executes another program */
+	bool is_known;	       /* starttime and mm_key were read */
+	uint64_t starttime;
+	uint64_t mm_key; /* changes when the process executes another program */
 };
 
 #define PROCESS_INIT                                                                        \
@@ -24,16 +32,23 @@ struct process {
 		.stat_fd = -EBADF                                                           \
 	}
 
-/* Opens /proc/PID and a pidfd and proves that both are the same living process. 0, -ESRCH, -EACCES,
- * or -errno. pagemap_fd may stay -EBADF where reading is not permitted: looks then answer
- * no-permission. */
+/* Opens /proc/PID, a pidfd and the files of the pulse, and proves that all are the same living
+ * process. Never waits. 0, -ESRCH, -EACCES, or -errno. */
+int process_hold(struct sys *sys, pid_t pid, struct process *ret);
+
+/* Reads starttime and mm_key. May wait. */
+int process_read_identity(struct process *p);
+
+/* Opens the pagemap of the program that the process executes now. 1 if that is another one than at
+ * the last call (or than process_read_identity() saw), 0 if not, -errno. pagemap_fd may stay
+ * negative where reading is not permitted: looks then answer no-permission. May wait. */
+int process_attach(struct sys *sys, struct process *p);
+
+/* process_hold() and process_attach(): for who may wait. */
 int process_open(struct sys *sys, pid_t pid, struct process *ret);
 void process_close(struct process *p);
 
-bool process_is_alive(struct sys *sys, const struct process *p);
-
-/* 1 and a fresh pagemap fd if the process has executed another program since, 0 if not, -errno. */
-int process_reopen_mm(struct sys *sys, struct process *p);
+bool process_is_alive(struct sys *sys, const struct process *p); /* never waits */
 
 /* Pids below /proc, for discovery. *ret is malloc'ed, sorted. 0 or -errno. */
 int process_list(struct sys *sys, pid_t **ret, size_t *ret_n);

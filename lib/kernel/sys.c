@@ -259,9 +259,14 @@ ssize_t sys_readlink_at(int dirfd, const char *path, char *buffer, size_t size)
 	return r;
 }
 
+int sys_open_directory_at(int dirfd, const char *path)
+{
+	return open_below(dirfd, path, O_DIRECTORY);
+}
+
 int sys_opendir_at(int dirfd, const char *path, DIR **ret)
 {
-	_cleanup_close_ int fd = open_below(dirfd, path, O_DIRECTORY);
+	_cleanup_close_ int fd = sys_open_directory_at(dirfd, path);
 	DIR *d;
 
 	if (fd < 0)

@@ -87,5 +87,7 @@ int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t 
 /* Link target, NUL-terminated, truncated to size. Length or -errno. */
 ssize_t sys_readlink_at(int dirfd, const char *path, char *buffer, size_t size);
 
-/* A directory below dirfd, for readdir(). 0 or -errno. */
+/* A directory below dirfd, as an fd, without allocating anything; -errno. */
+int sys_open_directory_at(int dirfd, const char *path);
+/* The same, for readdir(). 0 or -errno. */
 int sys_opendir_at(int dirfd, const char *path, DIR **ret);

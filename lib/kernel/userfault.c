@@ -8,17 +8,16 @@
 #include "process.h"
 
 /* A process that ended meanwhile holds nothing; where reading fails, nothing is ruled out. */
-static bool may_hold_userfaultfd(struct sys *sys, pid_t pid)
+bool process_may_hold_userfaultfd(struct sys *sys, pid_t pid)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_close_ int dir = -EBADF;
 	struct descriptors d;
 	char path[32];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "proc/%d", (int)pid);
-	r = sys_opendir_at(sys->rootfd, path, &dir);
-	if (r == 0)
-		r = descriptors_read(dirfd(dir), &d);
+	dir = sys_open_directory_at(sys->rootfd, path);
+	r = dir < 0 ? dir : descriptors_read(dir, &d);
 	if (r < 0)
 		return r != -ENOENT && r != -ESRCH;
 	return d.has_uffd || !d.is_complete;
@@ -32,7 +31,7 @@ bool host_has_userfaultfd(struct sys *sys)
 	if (process_list(sys, &pids, &n) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++)
-		if (may_hold_userfaultfd(sys, pids[i]))
+		if (process_may_hold_userfaultfd(sys, pids[i]))
 			return true;
 	return false;
 }

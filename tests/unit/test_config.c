@@ -661,6 +661,7 @@ static void test_name_and_uuid_are_believed_of_vmms_only(void **state)
 
 	vm.has_kvm = false;
 	strcpy(vm.comm, "python3");
+	strcpy(vm.exe, "/usr/bin/python3.11");
 	assert_false(rule_matches(f, "Name=db1", &vm));
 	assert_false(rule_matches(f, "UUID=6*", &vm));
 	assert_false(rule_matches(f, "Name=db1\nUser=root", &vm));
@@ -672,6 +673,13 @@ static void test_name_and_uuid_are_believed_of_vmms_only(void **state)
 		strcpy(vm.comm, vmms[i]);
 		assert_true(rule_matches(f, "Name=db1", &vm));
 	}
+	/* -name VM,process=COMM */
+	strcpy(vm.comm, "db1");
+	assert_false(rule_matches(f, "Name=db1", &vm));
+	strcpy(vm.exe, "/usr/bin/qemu-system-x86_64");
+	assert_true(rule_matches(f, "Name=db1", &vm));
+	strcpy(vm.exe, "/srv/me/qemu-system-x/sh");
+	assert_false(rule_matches(f, "Name=db1", &vm));
 }
 
 static void test_rule_without_match_matches_nothing(void **state)
@@ -785,7 +793,7 @@ static void test_format_names_values_origins_and_problems(void **state)
 static void test_formatted_configuration_reads_back_equal(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_free_ char *text = NULL, *again = NULL;
+	_cleanup_free_ char *text = NULL;
 	struct policy first;
 
 	load_text(f, "[Collapse]\nMode=report\nHoldLost=90s\nMinRegion=1500K\n"

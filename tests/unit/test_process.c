@@ -64,10 +64,10 @@ static void living_process_is_held(void **state)
 	assert_true(p.starttime > 0);
 	assert_true(p.dirfd >= 0 && p.pidfd >= 0 && p.statm_fd >= 0 && p.stat_fd >= 0);
 	assert_true(process_is_alive(*state, &p));
-	assert_int_equal(process_reopen_mm(*state, &p), 0);
+	assert_int_equal(process_attach(*state, &p), 0);
 	end(pid);
 	assert_false(process_is_alive(*state, &p));
-	assert_int_equal(process_reopen_mm(*state, &p), -ESRCH);
+	assert_int_equal(process_attach(*state, &p), -ESRCH);
 	process_close(&p);
 	assert_int_equal(p.dirfd, -EBADF);
 }
@@ -142,13 +142,13 @@ static void another_program_is_another_mm(void **state)
 	assert_int_equal(write(fd, "x", 1), 1);
 	/* Bounded: the exec happens now or never. */
 	for (int i = 0; i < 500 && r == 0; i++) {
-		r = process_reopen_mm(*state, &p);
+		r = process_attach(*state, &p);
 		if (r == 0)
 			(void)poll(NULL, 0, 10);
 	}
 	assert_int_equal(r, 1);
 	/* Once more, in case the call fell into the middle of the exec. */
-	assert_true(process_reopen_mm(*state, &p) >= 0);
+	assert_true(process_attach(*state, &p) >= 0);
 	assert_int_not_equal(p.mm_key, key);
 	assert_int_equal(p.starttime, starttime);
 	assert_true(process_is_alive(*state, &p));

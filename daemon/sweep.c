@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Does anybody on the host hold a userfaultfd? Memory that is registered with one must not be
+ * touched, and its holder may be another process than the VMM. Asked of every process, once a
+ * minute at most; the VMMs' own fds are read in every survey. A process that does not answer counts
+ * as one whose fds may not be read: see docs/ARCHITECTURE.md. */
+
+#include <stdlib.h>
+
+#include "log.h"
+#include "state.h"
+
+#define SWEEP_NS (UINT64_C(60) * 1000000000)
+
+static void take_answer(void *userdata, const struct scout_report *r)
+{
+	struct manager *m = userdata;
+
+	if (r->err == 0)
+		m->sweep.is_uffd_seen |= r->may_hold_uffd;
+	else
+		m->counters.silent_processes++;
+}
+
+static void end_sweep(void *userdata)
+{
+	struct manager *m = userdata;
+	struct sweep *s = &m->sweep;
+
+	s->scouting = scouting_free(s->scouting);
+	free(s->pids);
+	s->pids = NULL;
+	s->is_done = true;
+	s->done_ns = manager_now_ns(m);
+	if (s->is_uffd_seen && !m->host.is_uffd_seen)
+		for (struct guest *g = m->guests; g; g = g->next)
+			g->is_due = true; /* their flags have to be read before anything is done to
+					     them */
+	m->host.is_uffd_seen = s->is_uffd_seen;
+	manager_wake_at(m, 0);
+}
+
+static int start_sweep(struct manager *m)
+{
+	struct sweep *s = &m->sweep;
+	struct scouting_plan plan = {
+		.ask = scout_userfaultfd,
+		.answer = take_answer,
+		.end = end_sweep,
+		.userdata = m,
+	};
+	int r = process_list(m->sys, &s->pids, &plan.n);
+
+	if (r < 0)
+		return r;
+	s->is_uffd_seen = false;
+	plan.subjects = s->pids;
+	r = scouting_start(m->event, m->sys, &plan, &s->scouting);
+	if (r < 0) {
+		free(s->pids);
+		s->pids = NULL;
+	}
+	return r;
+}
+
+void sweep_run(struct manager *m)
+{
+	struct sweep *s = &m->sweep;
+
+	if (s->scouting || (s->is_done && manager_now_ns(m) < s->done_ns + SWEEP_NS))
+		return;
+	if (start_sweep(m) < 0)
+		log_warning("cannot look for userfaultfds: no VM is touched before that");
+}
+
+void sweep_stop(struct manager *m)
+{
+	m->sweep.scouting = scouting_free(m->sweep.scouting);
+	free(m->sweep.pids);
+	m->sweep.pids = NULL;
+}
