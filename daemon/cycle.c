@@ -110,6 +110,20 @@ static void end_cycle(struct manager *m, struct guest *g)
 
 /* ---- acting ---------------------------------------------------------------------------- */
 
+static void count_gain(struct counters *c, const struct action *a, int64_t huge_bytes)
+{
+	if (a->is_folio_unknown) {
+		c->collapse_calls++;
+		c->collapsed_bytes += (uint64_t)huge_bytes;
+	} else if (a->kind == ACTION_REMAP) {
+		c->remap_calls++;
+		c->remapped_bytes += (uint64_t)huge_bytes;
+	} else {
+		c->copy_calls++;
+		c->copied_bytes += (uint64_t)huge_bytes;
+	}
+}
+
 static void note_outcome(struct manager *m, struct guest *g, const struct job *j,
 			 const struct verdict *v)
 {
@@ -118,7 +132,7 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 	if (!g->has_acted)
 		*l = (struct last_action){.is_set = true};
 	g->has_acted = true;
-	l->kind = j->action.kind;
+	l->action = j->action;
 	l->actions++;
 	l->bytes += j->action.target.bytes;
 	l->huge_bytes_delta += v->huge_bytes_delta;
@@ -135,15 +149,7 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 	l->cycle_ns = sat_sub_u64(manager_now_ns(m), g->cycle_began_ns);
 	l->ended_realtime_us = manager_realtime_us();
 
-	if (j->action.kind == ACTION_REMAP) {
-		m->counters.remap_calls++;
-		m->counters.remapped_bytes +=
-			(uint64_t)(v->huge_bytes_delta > 0 ? v->huge_bytes_delta : 0);
-	} else {
-		m->counters.copy_calls++;
-		m->counters.copied_bytes +=
-			(uint64_t)(v->huge_bytes_delta > 0 ? v->huge_bytes_delta : 0);
-	}
+	count_gain(&m->counters, &j->action, v->huge_bytes_delta > 0 ? v->huge_bytes_delta : 0);
 	m->counters.refilled_bytes += v->refilled_bytes;
 	m->counters.failed_calls += j->outcome.err != 0 && j->outcome.err != ECANCELED;
 	m->counters.canceled_actions += j->outcome.err == ECANCELED;
@@ -539,6 +545,11 @@ static void take_survey(struct manager *m, struct guest *g, struct job *j)
 	s->regions = TAKE_PTR(j->survey.regions);
 	s->n_regions = j->survey.n_regions;
 	j->survey.n_regions = 0;
+	if (j->survey.is_truncated && !s->is_truncated)
+		log_vm(LOG_WARNING, s->vm.name,
+		       "more than %d mappings that may be its memory: the rest is neither looked at "
+		       "nor counted",
+		       SNAPSHOT_REGIONS_MAX);
 	s->is_truncated = j->survey.is_truncated;
 	s->geometry = m->geometry;
 	guest_apply_policy(g, &m->config);

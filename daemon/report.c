@@ -59,7 +59,7 @@ static struct json_object *report_last_action(const struct last_action *a)
 	if (!a->is_set)
 		return NULL;
 	o = json_object_new_object();
-	add_string(o, "kind", action_kind_name(a->kind));
+	add_string(o, "kind", action_name(&a->action));
 	add_u64(o, "actions", a->actions);
 	add_u64(o, "bytes", a->bytes);
 	json_object_object_add(o, "huge_bytes_delta", json_object_new_int64(a->huge_bytes_delta));
@@ -92,6 +92,7 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	add_string(o, "uuid", vm->uuid);
 	add_string(o, "backing", guest_backing(g));
 	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
+	add_bool(o, "truncated", g->snapshot.is_truncated);
 	add_bool(o, "paused", g->snapshot.policy.is_paused);
 	add_string(o, "phase", phase_name(g));
 	add_u64(o, "cycles", g->cycles);

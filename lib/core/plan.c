@@ -15,12 +15,13 @@ enum { REMAP_NS_PER_KIB = 10, COPY_NS_PER_KIB = 640 };
 #define REMAP_CALL_MAX_BYTES (UINT64_C(1) << 30)
 #define COPY_CALL_MAX_BYTES  (UINT64_C(64) << 20)
 
-/* Neighbouring runs of one kind in one region, whatever their nodes. */
+/* Neighbouring runs in one region of which the same is known, whatever their nodes. */
 struct span {
 	hva_t start;
 	uint64_t bytes;
 	int16_t node; /* -1: several, or not known */
 	uint32_t region;
+	bool is_folio_unknown;
 };
 
 struct spans {
@@ -37,9 +38,16 @@ struct maker {
 static int append_span(struct spans *spans, const struct run *run)
 {
 	struct span *last = spans->n_items > 0 ? &spans->items[spans->n_items - 1] : NULL;
-	const struct span span = {run->start, run->bytes, run->node, run->region};
+	const struct span span = {
+		.start = run->start,
+		.bytes = run->bytes,
+		.node = run->node,
+		.region = run->region,
+		.is_folio_unknown = run->reason == REASON_FOLIO_UNKNOWN,
+	};
 
-	if (!last || last->region != run->region || last->start + last->bytes != run->start)
+	if (!last || last->region != run->region || last->start + last->bytes != run->start ||
+	    last->is_folio_unknown != span.is_folio_unknown)
 		return ARRAY_APPEND(&spans->items, &spans->n_items, &span);
 	last->bytes += run->bytes;
 	if (last->node != run->node)
@@ -89,6 +97,7 @@ static int append_action(struct maker *m, enum action_kind kind, const struct sp
 	const struct action a = {
 		.id = m->limits->first_id + (uint32_t)m->plan->n_actions,
 		.kind = kind,
+		.is_folio_unknown = part->is_folio_unknown,
 		.target = {vm->pid, vm->starttime, part->start, part->bytes},
 		.node = part->node,
 		.cost_ns = part->bytes / 1024 * ns_per_kib,

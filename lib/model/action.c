@@ -25,6 +25,11 @@ const char *action_kind_name(enum action_kind kind)
 	return name_of(kind_names, ARRAY_SIZE(kind_names), kind);
 }
 
+const char *action_name(const struct action *a)
+{
+	return a->is_folio_unknown ? "collapse" : action_kind_name(a->kind);
+}
+
 const char *effect_name(enum effect effect)
 {
 	return name_of(effect_names, ARRAY_SIZE(effect_names), effect);

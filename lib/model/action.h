@@ -4,6 +4,7 @@
 /* What is to be done, what happened, and what it was worth. Plain values: they cross threads by
  * copy. */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "address.h"
@@ -17,6 +18,10 @@ enum action_kind {
 
 const char *action_kind_name(enum action_kind kind);
 
+struct action;
+/* The kind in words; "collapse" where it is not known which of the two it will be. */
+const char *action_name(const struct action *a);
+
 struct target {
 	pid_t pid;
 	uint64_t starttime; /* a recycled pid is refused */
@@ -27,6 +32,7 @@ struct target {
 struct action {
 	uint32_t id;
 	enum action_kind kind;
+	bool is_folio_unknown; /* planned as a copy, since it may be one */
 	struct target target;
 	int16_t node;
 	uint64_t cost_ns;    /* estimate, for ordering only */

@@ -157,7 +157,7 @@ static int fill_action(struct json_object *object, const struct action *action)
 	int r = add_bytes(object, "id", action->id);
 
 	if (r == 0)
-		r = add_text(object, "kind", action_kind_name(action->kind));
+		r = add_text(object, "kind", action_name(action));
 	if (r == 0)
 		r = add_address(object, "start", action->target.start);
 	if (r == 0)

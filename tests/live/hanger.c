@@ -164,8 +164,8 @@ static int open_file(const char *path)
 	return file;
 }
 
-/* A page fault by another process, under the lock. */
-static void fault_from_outside(const void *page)
+/* On order: a page fault by another process, under the lock. */
+static void fault_from_outside(const void *page, int orders)
 {
 	pid_t victim = getpid();
 	char path[32], c;
@@ -177,6 +177,7 @@ static void fault_from_outside(const void *page)
 	(void)prctl(PR_SET_NAME, "reader");
 	snprintf(path, sizeof(path), "/proc/%d/mem", (int)victim);
 	memory = open(path, O_RDONLY | O_CLOEXEC);
+	(void)!read(orders, &c, 1);
 	(void)!pread(memory, &c, 1, (off_t)(uintptr_t)page);
 	_exit(0);
 }
@@ -199,24 +200,22 @@ static bool are_mappings_made(void)
 {
 	unsigned before = mappings_made;
 
-	(void)usleep(300 * 1000);
+	(void)usleep(1000 * 1000);
 	return mappings_made != before;
 }
 
-/* Under its name only when it hangs: nobody shall have identified it before. */
+/* Under its name only when it hangs: nobody shall have identified it before. From then on this
+ * thread may touch nothing that it has not touched since the fork: a page fault would hang, too. */
 static void hang_in_lock(const char *file, const char *name, int orders)
 {
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, open_file(file), 0);
 	pthread_t mapper;
-	void *page;
-	char c;
 
-	(void)prctl(PR_SET_NAME, "calm");
-	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, open_file(file), 0);
-	if (page == MAP_FAILED || pthread_create(&mapper, NULL, map_without_end, NULL) != 0)
+	if (page == MAP_FAILED)
 		_exit(1);
-	if (read(orders, &c, 1) != 1)
+	fault_from_outside(page, orders);
+	if (pthread_create(&mapper, NULL, map_without_end, NULL) != 0)
 		_exit(1);
-	fault_from_outside(page);
 	while (are_mappings_made())
 		;
 	(void)prctl(PR_SET_NAME, name);
@@ -227,11 +226,15 @@ static void hang_in_lock(const char *file, const char *name, int orders)
 static _Noreturn void be_victim(char **argv, int orders)
 {
 	const char *slash = strrchr(argv[0], '/');
+	bool is_lock = strcmp(argv[3], "lock") == 0;
 	char c;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)close(fuse_fd); /* else its own requests would outlive the server */
+	if (is_lock)
+		(void)prctl(PR_SET_NAME, "calm");
 	hold_memory((size_t)strtoul(argv[2], NULL, 10) << 20);
-	if (strcmp(argv[3], "lock") == 0)
+	if (is_lock)
 		hang_in_lock(argv[1], slash ? slash + 1 : argv[0], orders);
 	if (read(orders, &c, 1) != 1)
 		_exit(1);

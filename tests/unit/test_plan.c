@@ -234,6 +234,22 @@ static void test_policy_is_obeyed(void **state)
 	expect_action(b, 0, ACTION_COPY, 0, 1);
 }
 
+/* Neither a remap nor a copy until it is done: it is not told as one. */
+static void test_unknown_folios_are_collapsed_apart(void **state)
+{
+	struct bench *b = *state;
+
+	build_region(&b->s, BASE, 3 * BLOCK, BACKING_SHMEM);
+	build_sight(&b->s, BASE, 2, SEEN_SMALL, FILL_FULL);
+	build_sight(&b->s, BASE + 2 * BLOCK, 1, SEEN_PAGES, FILL_FULL);
+	make(b);
+	assert_int_equal(b->p.n_actions, 2);
+	expect_action(b, 0, ACTION_COPY, 0, 2);
+	expect_action(b, 1, ACTION_COPY, 2, 1);
+	assert_string_equal(action_name(&b->p.actions[0]), "copy");
+	assert_string_equal(action_name(&b->p.actions[1]), "collapse");
+}
+
 static void test_no_actions_unless_full(void **state)
 {
 	static const enum mode modes[] = {MODE_REPORT, MODE_OFF};
@@ -274,6 +290,7 @@ int main(void)
 		TEST(test_nodes_do_not_cut_calls),
 		TEST(test_regions_cut_calls),
 		TEST(test_policy_is_obeyed),
+		TEST(test_unknown_folios_are_collapsed_apart),
 		TEST(test_no_actions_unless_full),
 		TEST(test_no_actions_while_paused),
 	};
