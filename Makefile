@@ -24,8 +24,7 @@ B := build/$(MODE)
 
 # ---- Goals that need no compiler -------------------------------------------------------------
 
-BUILD_DEPS := build-essential pkg-config libsystemd-dev libnuma-dev libiniparser-dev libjson-c-dev \
-	libsmartcols-dev
+BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev
 TEST_DEPS := clang libclang-rt-14-dev llvm libcmocka-dev clang-format cppcheck qemu-system-x86 seabios ipxe-qemu \
 	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd
 
@@ -45,7 +44,7 @@ deps: ## install what building and testing needs, through apt (asks the network 
 		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-NO_BUILD_GOALS := help deps clean run check format
+NO_BUILD_GOALS := help deps clean run check bench format
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 
 # ---- Tools and flags -------------------------------------------------------------------------
@@ -54,12 +53,15 @@ ifeq ($(origin CC),default)
 CC := $(if $(filter fuzz,$(MODE)),clang,gcc)
 endif
 
+ifeq ($(shell command -v pkg-config),)
+$(error pkg-config is missing: apt-get install pkg-config, or `make deps`)
+endif
 # $(call need,pkg-config name,Debian package)
 need = $(if $(shell pkg-config --exists $(1) && echo y),,$(error $(1) is missing: apt-get install $(2), or `make deps`))
 $(call need,libsystemd,libsystemd-dev)
 $(call need,json-c,libjson-c-dev)
 $(call need,smartcols,libsmartcols-dev)
-$(call need,numa,libnuma-dev)
+$(if $(filter test-programs quick,$(MAKECMDGOALS)),$(call need,cmocka,libcmocka-dev))
 # iniparser's Debian package has no .pc file.
 ifeq ($(wildcard /usr/include/iniparser/iniparser.h /usr/include/iniparser.h),)
 $(error iniparser is missing: apt-get install libiniparser-dev, or `make deps`)
@@ -218,12 +220,11 @@ lint: all ## layers, purity, format, spelling of the interface
 # ---- Benchmarks ------------------------------------------------------------------------------
 
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
-BENCH_SHARED := $(call objects,$(filter-out bench/bench_%.c,$(call sources,bench)))
-$(BENCH): $(B)/%: $(B)/obj/%.o $(BENCH_SHARED) $(MEMSTATE) $(ALL_ARCHIVES)
+$(BENCH): $(B)/%: $(B)/obj/%.o $(MEMSTATE) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS))
-bench: all $(BENCH) live-programs ## the side-by-side measurements: a table and build/bench.json
-	$(Q)bench/bench.sh $(B)
+.PHONY: bench-programs
+bench-programs: $(BENCH)
 
 # ---- Install ---------------------------------------------------------------------------------
 
@@ -251,11 +252,15 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 
 endif
 
-# ---- The two commands ------------------------------------------------------------------------
+# ---- The commands that install what they need ------------------------------------------------
 
 run: deps ## the main job on four real QEMU guests, from nothing to a verdict: about two minutes
 	$(Q)$(MAKE) --no-print-directory -s all live-programs
 	$(Q)tests/live/demo.sh build/$(MODE)
+
+bench: deps ## the side-by-side measurements: a table and build/bench.json; twenty minutes on a quiet host
+	$(Q)$(MAKE) --no-print-directory -s all bench-programs live-programs
+	$(Q)bench/bench.sh build/$(MODE)
 
 check: deps ## every test of this machine; closes with "N passed, N failed, N skipped"
 	$(Q)tests/check.sh

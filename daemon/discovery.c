@@ -75,6 +75,7 @@ static void adopt(struct manager *m, struct process *p, const struct vm *vm)
 	g->adopted_ns = manager_now_ns(m);
 	guest_apply_policy(g, &m->config);
 	append_guest(m, g);
+	manager_wake_at(m, 0);
 	m->counters.vms_adopted++;
 	log_vm(LOG_INFO, vm->name, "found: pid %d, %s, mode %s%s%s", (int)vm->pid,
 	       vm->has_kvm ? "KVM" : "no KVM", mode_name(g->snapshot.policy.mode),
@@ -89,6 +90,7 @@ static void take_new_identity(struct manager *m, struct guest *g, const struct s
 	g->must_identify = false;
 	g->snapshot.vm = r->vm;
 	g->is_due = true;
+	manager_wake_at(m, 0);
 	guest_apply_policy(g, &m->config);
 	if (!r->vm.has_kvm && !g->rule)
 		manager_drop_guest(m, g, "it is no VM any more");
@@ -154,7 +156,9 @@ static void end_pass(void *userdata)
 	m->discovery.scouting = scouting_free(m->discovery.scouting);
 	clear_candidates(&m->discovery);
 	m->discovery.is_done = !m->discovery.has_more;
-	manager_wake_at(m, 0);
+	/* Not for young strangers: they are looked at again in their time, by the tick. */
+	if (m->discovery.has_more || m->discovery.is_wanted || (m->options.is_once && !m->guests))
+		manager_wake_at(m, 0);
 }
 
 /* ---- a pass ---------------------------------------------------------------------------- */
@@ -294,8 +298,8 @@ static int send_for(struct manager *m)
 
 static bool is_due(const struct discovery *d, bool has_new_pids, uint64_t now_ns)
 {
-	return has_new_pids || d->has_young || d->has_more || d->full_ns == 0 ||
-	       now_ns >= d->full_ns + FULL_EVERY_NS;
+	return has_new_pids || d->has_young || d->has_more || d->has_missed || d->is_wanted ||
+	       d->full_ns == 0 || now_ns >= d->full_ns + FULL_EVERY_NS;
 }
 
 int discovery_run(struct manager *m, bool has_new_pids)
@@ -306,14 +310,13 @@ int discovery_run(struct manager *m, bool has_new_pids)
 	int r;
 
 	if (d->scouting) {
-		/* Asked for again by the next tick. */
-		d->has_more |= has_new_pids;
+		/* They may have come too late for it: seen by the next tick after its end. */
+		d->has_missed |= has_new_pids;
 		return 0;
 	}
 	if (!is_due(d, has_new_pids, now_ns))
 		return 0;
-	d->has_young = false;
-	d->has_more = false;
+	d->has_young = d->has_more = d->has_missed = d->is_wanted = false;
 	r = visit_all(m, now_ns);
 	if (r == 0)
 		r = send_for(m);
@@ -325,7 +328,7 @@ int discovery_run(struct manager *m, bool has_new_pids)
 void discovery_identify(struct manager *m, struct guest *g)
 {
 	g->must_identify = true;
-	m->discovery.has_more = true;
+	m->discovery.is_wanted = true;
 	manager_wake_at(m, 0);
 }
 

@@ -72,11 +72,24 @@ static bool is_guest_slow(const struct executor *e, uint64_t guest, uint64_t now
 	return false;
 }
 
+/* A job that must be alone waits here for its turn, so that the worker that ends the one before
+ * goes on without asking. */
+static bool is_turn(const struct executor *e, const struct job *j)
+{
+	for (size_t i = 0; j->is_alone && i < ARRAY_SIZE(e->workers); i++) {
+		const struct job *other = e->workers[i].job;
+
+		if (other && other->is_alone && other->guest == j->guest)
+			return false;
+	}
+	return true;
+}
+
 static struct job *take_runnable(struct executor *e, uint64_t now_ns)
 {
 	struct job **at = &e->todo.first;
 
-	while (*at && is_guest_slow(e, (*at)->guest, now_ns))
+	while (*at && (is_guest_slow(e, (*at)->guest, now_ns) || !is_turn(e, *at)))
 		at = &(*at)->next;
 	return list_take(&e->todo, at);
 }

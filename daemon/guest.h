@@ -24,7 +24,7 @@ enum phase { PHASE_IDLE = 0, PHASE_SURVEY, PHASE_LOOK, PHASE_COUNT, PHASE_ACT, P
 
 struct last_action {
 	bool is_set;
-	struct action action; /* the last one */
+	struct action action;	 /* the last one */
 	uint64_t actions, bytes; /* of the whole cycle */
 	int64_t huge_bytes_delta;
 	uint64_t worst_call_ns;

@@ -8,6 +8,7 @@
 
 #include "collapse.h"
 #include "confirm.h"
+#include "descriptors.h"
 #include "inventory.h"
 
 struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
@@ -55,12 +56,24 @@ static void run_survey(struct sys *sys, struct job *j)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
 }
 
+/* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */
+static bool holds_userfaultfd(const struct process *p)
+{
+	struct descriptors d;
+
+	return descriptors_read(p->dirfd, &d) < 0 || d.has_uffd;
+}
+
 /* Is the memory still what the plan saw? A guest may give memory back at any moment; the time
  * between this look and the call is as short as it can be from outside. */
 static bool confirm(struct job *j)
 {
 	int r;
 
+	if (!j->had_uffd && holds_userfaultfd(j->process)) {
+		j->outcome.err = ECANCELED;
+		return false;
+	}
 	if (j->action.kind == ACTION_COPY)
 		r = look_pages(&j->look, j->start, j->end, &j->before, &j->n_before);
 	else

@@ -29,7 +29,9 @@ struct job {
 	uint32_t region;
 	bool want_flags;	   /* SURVEY */
 	uint16_t min_populated_bp; /* ACT copy: what each block must still have */
+	bool had_uffd;		   /* ACT: the VMM held a userfaultfd at the survey */
 	bool must_confirm;	   /* ACT: look once more before the call */
+	bool is_alone;		   /* ACT: never beside another such job of its guest */
 	bool is_dry_run;	   /* ACT: everything but the call */
 	struct action action;
 	/* ACT: the second look covers this and is cut to [start, end): the region, where the kernel

@@ -154,11 +154,6 @@ void log_info(const char *format, ...)
 	WRITE_LINE(.level = LOG_INFO);
 }
 
-void log_debug(const char *format, ...)
-{
-	WRITE_LINE(.level = LOG_DEBUG);
-}
-
 void log_vm(int level, const char *vm_name, const char *format, ...)
 {
 	WRITE_LINE(.level = level, .vm_name = vm_name);

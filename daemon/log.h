@@ -16,7 +16,6 @@ void log_open(bool is_verbose);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* About one VM; vm_name may be NULL. */
 void log_vm(int level, const char *vm_name, const char *format, ...)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* The manager's state, shared by the files that make up the manager: manager.c (timers, requests),
- * discovery.c (who is there), sweep.c (who holds a userfaultfd), cycle.c (one VM's cycle), report.c
- * (JSON). */
+/* The manager's state, shared by the files that make up the manager: manager.c (timers, life),
+ * requests.c, discovery.c (who is there), sweep.c (who holds a userfaultfd), cycle.c, looking.c and
+ * acting.c (one VM's cycle), report.c (JSON). */
 
 #include "executor.h"
 #include "governor.h"
@@ -28,7 +28,9 @@ struct discovery {
 	struct scouting *scouting; /* NULL: no scout is out */
 	uint64_t full_ns;	   /* the last full pass; 0: none yet */
 	bool has_young;		   /* strangers that are examined again at the next tick */
-	bool has_more;		   /* the next tick makes another pass */
+	bool has_more;		   /* there were too many candidates for one pass */
+	bool has_missed;	   /* pids that were made while the scout was out */
+	bool is_wanted;		   /* by somebody who could not wait for the next full pass */
 	bool is_done;		   /* every process was examined once */
 };
 
@@ -75,6 +77,7 @@ uint64_t manager_realtime_us(void);
 void manager_wake_at(struct manager *m,
 		     uint64_t when_ns); /* the tick comes at that time at the latest */
 struct guest *manager_find_guest(struct manager *m, uint64_t id);
+bool manager_may_start(const struct manager *m, const struct guest *g); /* a cycle of it, now */
 void manager_drop_guest(struct manager *m, struct guest *g,
 			const char *why); /* now, or when its jobs are back */
 
@@ -93,6 +96,7 @@ void cycle_start(struct manager *m, struct guest *g);	    /* IDLE: survey anew *
 void cycle_resume(struct manager *m, struct guest *g);	    /* WAIT: decide again */
 void cycle_read_faults(struct manager *m, struct guest *g); /* IDLE: did it fault? */
 void cycle_take_result(struct manager *m, struct guest *g, struct job *j);
+void cycle_pause(struct manager *m, struct guest *g);	/* what has not begun is not done */
 void cycle_give_up(struct manager *m, struct guest *g); /* a worker hangs on this VM */
 
 /* report.c */

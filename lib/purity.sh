@@ -17,4 +17,9 @@ for layer in base model core; do
 			comm -23 - <(printf '%s\n%s\n' "$own" "$admitted" | sort -u))
 	done
 done
+# The include paths keep a layer from what is above it; a path that climbs out of its folder would not.
+if grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"[^"]*/' lib/base/*.[ch] lib/model/*.[ch] lib/core/*.[ch] lib/kernel/*.[ch] >&2; then
+	echo "includes are flat: \"name.h\", found by the layer's include path" >&2
+	bad=1
+fi
 exit $bad

@@ -29,15 +29,6 @@ bool field_u64(struct json_object *o, const char *key, uint64_t *ret)
 	return true;
 }
 
-bool field_i64(struct json_object *o, const char *key, int64_t *ret)
-{
-	struct json_object *value = get(o, key, json_type_int);
-
-	if (value)
-		*ret = json_object_get_int64(value);
-	return value != NULL;
-}
-
 uint64_t field_u64_or_0(struct json_object *o, const char *key)
 {
 	uint64_t value;

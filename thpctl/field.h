@@ -10,7 +10,6 @@
 
 /* true and *ret set if the field is a number that fits. */
 bool field_u64(struct json_object *o, const char *key, uint64_t *ret);
-bool field_i64(struct json_object *o, const char *key, int64_t *ret);
 
 /* 0 if unknown: for sums only. */
 uint64_t field_u64_or_0(struct json_object *o, const char *key);

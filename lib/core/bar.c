@@ -53,20 +53,12 @@ static enum reason bar_of_special_flags(const struct region *r)
 	return REASON_NONE;
 }
 
-static bool is_same_file(const struct region *a, const struct region *b)
+/* A VM that is being restored or paged is left alone as a whole (DESIGN 6.5); besides, a collapse
+ * of a file's pages is felt through every mapping of it (KERNEL 2.4). */
+static bool is_vm_armed(const struct snapshot *s)
 {
-	return a->inode != 0 && a->inode == b->inode && a->dev_major == b->dev_major &&
-	       a->dev_minor == b->dev_minor;
-}
-
-/* A collapse of a file's pages is felt through every mapping of it, so one armed mapping bars all
- * (KERNEL 2.4). */
-static bool is_armed_elsewhere(const struct snapshot *s, const struct region *r)
-{
-	if (r->inode == 0)
-		return false;
 	for (size_t i = 0; i < s->n_regions; i++)
-		if (has_flag(&s->regions[i], VMA_FLAGS_UFFD) && is_same_file(&s->regions[i], r))
+		if (has_flag(&s->regions[i], VMA_FLAGS_UFFD))
 			return true;
 	return false;
 }
@@ -75,7 +67,7 @@ static enum reason bar_of_userfaultfd(const struct snapshot *s, const struct reg
 {
 	bool is_seen = s->vm.has_uffd || s->host.is_uffd_seen;
 
-	if (has_flag(r, VMA_FLAGS_UFFD) || is_armed_elsewhere(s, r))
+	if (is_vm_armed(s))
 		return REASON_USERFAULTFD;
 	/* Before 6.4 a collapse fills the holes that a pager is waiting for (KERNEL B7), and
 	 * another process may arm the same file after flags were read. */

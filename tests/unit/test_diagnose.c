@@ -517,16 +517,19 @@ static void test_flags_that_were_not_read_say_nothing(void **state)
 	expect_one(b, BLOCK_REMAPPABLE, REASON_REMAPPABLE, 4 * BLOCK);
 }
 
-static void test_userfaultfd_on_another_mapping_of_the_file(void **state)
+/* Paged in one place, or restored there: left alone everywhere. */
+static void test_userfaultfd_on_one_mapping_bars_the_vm(void **state)
 {
 	struct bench *b = *state;
+	struct region *other;
 
 	four_blocks(b, BACKING_SHMEM, SEEN_FOLIO, FILL_UNKNOWN);
-	build_region(&b->s, BASE + 8 * BLOCK, BLOCK, BACKING_SHMEM)->flags = VMA_FLAG_UM;
+	other = build_region(&b->s, BASE + 8 * BLOCK, BLOCK, BACKING_ANON);
 	run(b);
 	assert_int_equal(b->d.runs[0].state, BLOCK_REMAPPABLE);
-	b->s.regions[1].inode = b->s.regions[0].inode;
+	other->flags = VMA_FLAG_UM;
 	run(b);
+	assert_int_equal(b->d.runs[0].state, BLOCK_BARRED);
 	assert_int_equal(b->d.runs[0].reason, REASON_USERFAULTFD);
 }
 
@@ -815,7 +818,7 @@ int main(void)
 		TEST(test_huge_is_huge_in_a_barred_region),
 		TEST(test_flags),
 		TEST(test_flags_that_were_not_read_say_nothing),
-		TEST(test_userfaultfd_on_another_mapping_of_the_file),
+		TEST(test_userfaultfd_on_one_mapping_bars_the_vm),
 		TEST(test_userfaultfd_possible),
 		TEST(test_userfaultfd_bars_all_before_6_4),
 		TEST(test_ksm),

@@ -309,6 +309,33 @@ static void what_was_passed_over_is_taken_when_the_guest_lets_go(void **state)
 	hang_free(h);
 }
 
+static void what_must_be_alone_waits_its_turn(void **state)
+{
+	struct hang *h = hang_new();
+	struct executor *e = NULL;
+
+	(void)state;
+	assert_int_equal(executor_new(&h->sys, 2, &e), 0);
+	for (int i = 0; i < 2; i++) {
+		struct job *j = count_job(h, HUNG_GUEST);
+
+		j->is_alone = true;
+		executor_submit(e, j);
+	}
+	executor_submit(e, count_job(h, OTHER_GUEST));
+	wait_until_hanging(h, 1);
+	/* The other worker had the second one before its eyes when it took this. */
+	expect_one_of(e, OTHER_GUEST, 0);
+	assert_int_equal(h->hanging, 1);
+	open_gate(h, 1);
+	expect_one_of(e, HUNG_GUEST, 0);
+	open_gate(h, 1);
+	expect_one_of(e, HUNG_GUEST, 0);
+	assert_true(executor_stop(e, PATIENCE_NS));
+	executor_free(e);
+	hang_free(h);
+}
+
 static void spares_come_to_an_end_and_it_says_so(void **state)
 {
 	struct hang *h = hang_new();
@@ -346,6 +373,7 @@ int main(void)
 						scene_setup, scene_teardown),
 		cmocka_unit_test(a_guest_that_hangs_keeps_nobody_waiting),
 		cmocka_unit_test(what_was_passed_over_is_taken_when_the_guest_lets_go),
+		cmocka_unit_test(what_must_be_alone_waits_its_turn),
 		cmocka_unit_test(spares_come_to_an_end_and_it_says_so),
 	};
 

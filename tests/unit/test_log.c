@@ -39,7 +39,7 @@ static void write_each(void)
 	log_error("a %d", 1);
 	log_warning("b");
 	log_info("c");
-	log_debug("d");
+	log_vm(LOG_DEBUG, NULL, "d");
 	log_vm(LOG_INFO, "db1", "e");
 	log_vm(LOG_INFO, NULL, "f");
 	log_result(LOG_NOTICE, "db1", "EAGAIN", "g");

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What the parts of a cycle ask of each other: looking.c is its first half, acting.c its second,
+ * cycle.c decides and takes results. What the rest of the manager asks of a cycle is in state.h. */
+
+#include "state.h"
+
+/* cycle.c */
+struct job *cycle_new_job(struct manager *m, struct guest *g, enum job_kind kind); /* or NULL */
+void cycle_submit(struct manager *m, struct guest *g, struct job *j);
+void cycle_decide(struct manager *m, struct guest *g); /* the looks are complete: what now? */
+void cycle_end(struct manager *m, struct guest *g);
+
+/* looking.c */
+bool may_hold_copies(const struct region *r); /* a private mapping of a file: of its pages */
+void looking_take_survey(struct manager *m, struct guest *g, struct job *j);
+void looking_report_no_right(struct manager *m, struct guest *g);
+void looking_go_on(struct manager *m, struct guest *g); /* LOOK: more chunks, or the end */
+void looking_count(struct manager *m, struct guest *g); /* what the diagnosis wants counted */
+void looking_go_on_counting(struct manager *m, struct guest *g);
+
+/* acting.c */
+void acting_start(struct manager *m, struct guest *g); /* the plan of g */
+void acting_go_on(struct manager *m, struct guest *g); /* more actions, if there are */
+int acting_take(struct manager *m, struct guest *g, struct job *j);
+void acting_settle(struct manager *m, struct guest *g,
+		   const struct job *j); /* the budget only; any job */
+void acting_abandon(struct manager *m, struct guest *g);
