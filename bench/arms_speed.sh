@@ -4,174 +4,201 @@
 
 # --- (a) looking ---------------------------------------------------------------------------------
 
-look_cost() { # STATE READER
-	jq -r --arg s "$1" --arg r "$2" 'select(.state == $s and .reader == $r).cpu_us_per_gib' "$T/look.json"
-}
-
-look_row() { # STATE READER TEXT [row arguments]
-	local cost
-	cost=$(look_cost "$1" "$2")
-	row look "$1: $3" "$cost" us/GiB ratio="$(ratio "$(look_cost "$1" smaps)" "$cost")" "${@:4}"
+look_row() { # STATE READER TEXT KEY=VALUE...
+	local samples=$T/look.$1.$2
+	jq --arg s "$1" --arg r "$2" 'select(.state == $s and .reader == $r).cpu_us_per_gib' "$T/look.json" >"$samples"
+	row look "$1: $3" us/GiB samples="$samples" "${@:4}"
 }
 
 bench_look() {
-	local state wanted
-	head_line "(a) looking at $LOOK_GIB GiB of memfd: CPU time; the ratio says how much cheaper than smaps"
-	with_knobs_kept "$THPD_BUILD/bench/bench_look" "$LOOK_GIB" "$ROUNDS" >"$T/look.json"
+	local state base
+	local -A wanted=([huge]='>=40' [pte-mapped]='>=10')
+	head_line "(a) looking at $LOOK_GIB GiB of memfd: CPU time; ratio: how much cheaper than smaps"
+	with_knobs_kept "$THPD_BUILD/bench/bench_look" "$LOOK_GIB" "$ROUNDS" >"$T/look.json" ||
+		scene_fail "bench_look failed, or a look gave a wrong answer"
 	for state in huge pte-mapped small; do
-		wanted=()
-		[ $state != huge ] || wanted=('wanted=>=40')
-		[ $state != pte-mapped ] || wanted=('wanted=>=10')
-		look_row $state smaps "reading smaps"
-		look_row $state look "thpd's look" "${wanted[@]}"
-		look_row $state count "thpd's count of every page, only where it decides something"
+		base=$T/look.$state.smaps
+		look_row $state smaps "reading smaps" ratio=1
+		look_row $state look "thpd's look" against="$base" wanted="${wanted[$state]:-}"
+		look_row $state count "thpd's count of every page, only where it decides something" against="$base"
 	done
 }
 
 # --- (b) remap -----------------------------------------------------------------------------------
 
-make_pte() {
-	holder "$1" pte 0 0 >/dev/null || scene_fail "$1 cannot be mapped by pages"
+remap_loop() { # THREADS
+	make_pte bench-b
+	oneshot_ms bench-b "$LOOP_BYTES" "$1" >>"$T/bare$1"
+	must_be_huge bench-b
+}
+
+remap_bare1() { remap_loop 1; }
+remap_bare2() { remap_loop 2; }
+
+remap_once() {
+	make_pte bench-b
+	once_ms >>"$T/once"
+	must_be_huge bench-b
 }
 
 # The running daemon's own time for one cycle, survey to verdict. It stands still while the guest loses
 # its huge mappings, so that it meets all of it at once.
-cycle_ns() { # NAME
+remap_cycle() {
 	begin_thpd
-	wait_until 60 is_idle "$1"
-	unseen make_pte "$1"
+	wait_until 60 is_idle bench-b || scene_fail "the daemon does not come to rest"
 	knobs_lock -s
-	wait_for_log '*: done: +*'
+	unseen make_pte bench-b
+	wait_for_log '*: +* MiB huge by *'
 	flock -u "$KNOB_LOCK"
-	vm_field "${HOLDER_PID[$1]}" .last_action.cycle_ns
+	vm_field "${HOLDER_PID[bench-b]}" '.last_action.cycle_ns / 1e6' >>"$T/cycle"
 	stop_thpd
-}
-
-remap_round() {
-	make_pte bench-b
-	oneshot_ns bench-b "$LOOP_BYTES" 1 >>"$T/bare1"
-	make_pte bench-b
-	once_ns >>"$T/once"
 	must_be_huge bench-b
-	make_pte bench-b
-	oneshot_ns bench-b "$LOOP_BYTES" 2 >>"$T/bare2"
-	cycle_ns bench-b >"$T/cycle.one" # not in a subshell: the daemon is this shell's child
-	cat "$T/cycle.one" >>"$T/cycle"
-	must_be_huge bench-b
-}
-
-remap_row() { # FILE TEXT [row arguments]
-	row remap "$2" "$(ms "$(median <"$T/$1")")" ms ratio="$(paired_ratio "$T/bare1" "$T/$1")" \
-		samples="$T/$1" "${@:3}"
 }
 
 bench_remap() {
-	local round
-	head_line "(b) remap of one guest, $GIB GiB of huge folios mapped by pages; the ratio is speed"
+	head_line "(b) remap of one guest, $GIB GiB of huge folios mapped by pages: wall time; ratio: speed"
 	write_bench_config
 	begin_holder bench-b --kind=memfd --size=$((GIB * 1024)) --state=huge
 	rm -f "$T"/{bare1,bare2,once,cycle}
-	for ((round = 0; round < ROUNDS; round++)); do remap_round; done
+	in_turns remap_bare1 remap_once remap_bare2 remap_cycle
 	stop_holder bench-b
-	remap_row bare1 "bare loop, 1 thread, a call per 2 MiB"
-	remap_row bare2 "bare loop, 2 threads"
-	remap_row cycle "thpd, running: one cycle, from the survey to the verdict" 'wanted=>=1.5'
-	remap_row once "thpd --once: start, find, look, remap, verify, exit" 'wanted=>=1.5'
+	row remap "bare loop, 1 thread, a call per 2 MiB" ms samples="$T/bare1" ratio=1
+	row remap "bare loop, 2 threads" ms samples="$T/bare2" against="$T/bare1"
+	row remap "thpd --once: start, find, look, remap, verify, exit" ms samples="$T/once" against="$T/bare1" \
+		wanted='>=1.5'
+	row remap "thpd, running: one cycle, from the survey to the verdict" ms samples="$T/cycle" against="$T/bare1" \
+		wanted='>=1.5'
 }
 
 # --- (c) copy ------------------------------------------------------------------------------------
 
-# copy_arm MIB NAME... -- COMMAND...: small folios come only with fresh memory, so that every arm gets
-# its own guests, of MIB each.
+# copy_arm TO GUESTS COMMAND...: what it says is kept if everything is huge after it. Small folios come only
+# with fresh memory, so that every arm gets its own guests, of $GIB GiB together.
 copy_arm() {
-	local mib=$1 name names=()
-	shift
-	while [ "$1" != -- ]; do
-		begin_holder "$1" --kind="$COPY_KIND" --size="$mib" --state=small
-		names+=("$1")
-		shift
+	local to=$1 guests=$2 name ms names
+	shift 2
+	names=(bench-c bench-d)
+	names=("${names[@]:0:guests}")
+	for name in "${names[@]}"; do
+		begin_holder "$name" --kind="$COPY_KIND" --size=$((GIB * 1024 / guests)) --state=small
 	done
-	shift
-	bank free
-	"$@"
+	bank lend
+	ms=$("$@")
 	bank take
 	for name in "${names[@]}"; do
 		must_be_huge "$name"
 		stop_holder "$name"
 	done
+	echo "$ms" >>"$T/$to"
 }
 
-copy_row() { # FILE TEXT [row arguments]
-	row copy "$COPY_KIND: $2" "$(ms "$(median <"$T/$1")")" ms ratio="$(paired_ratio "$T/bare" "$T/$1")" \
-		samples="$T/$1" "${@:3}"
+# Both loops at once; the later end counts.
+two_loops() {
+	oneshot bench-c "$LOOP_BYTES" >"$T/loop.c" &
+	local other=$!
+	oneshot bench-d "$LOOP_BYTES" >"$T/loop.d"
+	wait $other
+	jq -s 'map(.wall_ns) | max / 1e6' "$T"/loop.[cd]
+}
+
+copy_bare() { copy_arm bare 1 oneshot_ms bench-c "$LOOP_BYTES"; }
+copy_once() { copy_arm once 1 once_ms; }
+copy_bare_two() { copy_arm bare_two 2 with_knobs_kept two_loops; }
+copy_once_two() { copy_arm once_two 2 once_ms; }
+
+copy_row() { # SAMPLES TEXT KEY=VALUE...
+	row copy "$COPY_KIND: $2" ms samples="$T/$1" "${@:3}"
 }
 
 bench_copy() {
-	local COPY_KIND round mib=$((GIB * 1024))
+	local COPY_KIND
 	write_bench_config
-	bank_open $mib
+	bank_open $((GIB * 1024))
 	for COPY_KIND in memfd anon; do
-		head_line "(c) copy of $GIB GiB of small folios, $COPY_KIND; the ratio is speed"
-		rm -f "$T"/{bare,one,two}
-		for ((round = 0; round < ROUNDS; round++)); do
-			copy_arm $mib bench-c -- oneshot_ns bench-c "$LOOP_BYTES" 1 >>"$T/bare"
-			copy_arm $mib bench-c -- once_ns >>"$T/one"
-			copy_arm $((mib / 2)) bench-c bench-d -- once_ns >>"$T/two"
-		done
-		copy_row bare "bare loop, 1 thread, one guest"
-		copy_row one "thpd --once, one guest" 'wanted=>=0.95'
-		copy_row two "thpd --once, two guests of half the size at once" 'wanted=>=1.7'
+		head_line "(c) copy of $GIB GiB of small folios, $COPY_KIND: wall time; ratio: speed"
+		rm -f "$T"/{bare,once,bare_two,once_two}
+		in_turns copy_bare copy_once copy_bare_two copy_once_two
+		copy_row bare "bare loop, 1 thread, a call per 2 MiB, one guest" ratio=1
+		copy_row once "thpd --once, one guest" against="$T/bare" wanted='>=0.95'
+		copy_row bare_two "two bare loops at once, two guests of half the size: the machine's limit" \
+			against="$T/bare"
+		copy_row once_two "thpd --once, two guests of half the size" against="$T/bare" wanted='>=1.7'
 	done
 	bank_close
 }
 
 # --- (d) khugepaged ------------------------------------------------------------------------------
 
-# MiB per second that became huge while khugepaged had SECONDS for it.
-khugepaged_rate() { # SECONDS
-	local before after
-	before=$(count_field bench-k huge)
-	nap "$1"
-	# On shmem it only removes page tables: the next touch maps huge (KERNEL.md 0.2).
-	holder bench-k read 0 $((1 << 30)) >/dev/null
-	after=$(count_field bench-k huge)
-	awk -v b=$((after - before)) -v s="$1" 'BEGIN { printf "%.1f", b / 1048576 / s }'
+KHUGEPAGED_MIB=1024
+
+begin_small_holder() {
+	begin_holder bench-k --kind="$KIND" --size=$KHUGEPAGED_MIB --state=small "$@"
+	bank lend
 }
 
-# khugepaged looks only at processes that mapped shared memory, or faulted in an empty block of private
-# memory, while a knob allowed huge pages: hence the last touch. The holder fills with small folios all the same.
-begin_khugepaged_holder() { # KIND
-	knobs_push
-	knob_set enabled always
-	[ "$1" = anon ] || knob_set shmem_enabled always
-	begin_holder bench-k --kind="$1" --size=1024 --reserve=1026 --state=small
-	holder bench-k touch $((1 << 30)) 4096 >/dev/null
-}
-
-# khugepaged_arm KIND SECONDS [PAGES_TO_SCAN SLEEP_MS]
-khugepaged_arm() {
-	begin_khugepaged_holder "$1"
-	[ $# = 2 ] || { knob_set khugepaged/pages_to_scan "$3" && knob_set khugepaged/scan_sleep_millisecs "$4"; }
-	khugepaged_rate "$2" >"$T/rate"
-	knobs_pop
+end_small_holder() {
 	stop_holder bench-k
+	bank take
 }
+
+once_rate() {
+	local ms
+	begin_small_holder
+	ms=$(once_ms)
+	must_be_huge bench-k
+	end_small_holder
+	awk -v mib=$KHUGEPAGED_MIB -v ms="$ms" 'BEGIN { print mib * 1000 / ms }' >>"$T/once"
+}
+
+# MiB per second that became huge, until khugepaged says that all is or until SECONDS are over.
+khugepaged_rate() { # SECONDS PAGES_TO_SCAN SLEEP_MS
+	local before counter=$KNOBS/khugepaged/pages_collapsed enough began_us took_us=0
+	before=$(count_field bench-k huge)
+	# All but what it did before we looked, or cannot do; what there is in the end is counted.
+	enough=$(($(<"$counter") + (KHUGEPAGED_MIB << 20) / LOOP_BYTES * 98 / 100))
+	began_us=${EPOCHREALTIME/./}
+	knob_set khugepaged/pages_to_scan "$2"
+	knob_set khugepaged/scan_sleep_millisecs "$3"
+	while [ $took_us -lt $(($1 * 1000000)) ] && [ "$(<"$counter")" -lt $enough ]; do
+		nap 0.01
+		took_us=$((${EPOCHREALTIME/./} - began_us))
+	done
+	# On shmem it only removes page tables: the next touch maps huge (KERNEL.md 0.2).
+	holder bench-k read 0 $((KHUGEPAGED_MIB << 20)) >/dev/null
+	awk -v b=$(($(count_field bench-k huge) - before)) -v us="$took_us" 'BEGIN { print b / 1.048576 / us }'
+}
+
+# khugepaged_arm TO SECONDS PAGES_TO_SCAN SLEEP_MS
+# It looks only at processes that mapped shared memory, or faulted in an empty block of private memory,
+# while a knob allowed huge pages: hence the touch. The holder fills with small folios all the same.
+khugepaged_arm() {
+	knobs_push
+	knob_set khugepaged/scan_sleep_millisecs 600000 # not yet
+	knob_set enabled always
+	[ "$KIND" = anon ] || knob_set shmem_enabled always
+	begin_small_holder --reserve=$((KHUGEPAGED_MIB + 2))
+	holder bench-k touch $((KHUGEPAGED_MIB << 20)) 4096 >/dev/null
+	khugepaged_rate "${@:2}" >>"$T/$1"
+	knobs_pop
+	end_small_holder
+}
+
+khugepaged_full_speed() { khugepaged_arm full 15 2097152 1; }
 
 bench_khugepaged() {
-	local kind
-	head_line "(d) 1 GiB of small folios left to khugepaged, touched again at the end: what became huge a second"
+	local KIND
 	write_bench_config
-	for kind in anon memfd; do
-		begin_holder bench-k --kind=$kind --size=1024 --state=small
-		once_ns | awk '{ printf "%.1f", 1024e9 / $1 }' >"$T/once"
-		must_be_huge bench-k
-		stop_holder bench-k
-		row khugepaged "$kind: thpd --once, start to exit" "$(cat "$T/once")" MiB/s ratio=1
-		khugepaged_arm $kind 5 2097152 1
-		row khugepaged "$kind: khugepaged at full speed, for 5 s" "$(cat "$T/rate")" MiB/s \
-			ratio="$(ratio "$(cat "$T/rate")" "$(cat "$T/once")")"
-		khugepaged_arm $kind 25
-		row khugepaged "$kind: khugepaged at its defaults, for 25 s" "$(cat "$T/rate")" MiB/s \
-			ratio="$(ratio "$(cat "$T/rate")" "$(cat "$T/once")")"
+	bank_open $KHUGEPAGED_MIB
+	for KIND in anon memfd; do
+		head_line "(d) $KHUGEPAGED_MIB MiB of small folios, $KIND, left to khugepaged; ratio: speed"
+		rm -f "$T"/{once,full,default}
+		in_turns once_rate khugepaged_full_speed
+		khugepaged_arm default 60 4096 10000
+		row khugepaged "$KIND: thpd --once, start to exit" MiB/s samples="$T/once" ratio=1
+		row khugepaged "$KIND: khugepaged at full speed, then touched again" MiB/s samples="$T/full" \
+			ratio="$(ratio "$(median <"$T/full")" "$(median <"$T/once")")"
+		row khugepaged "$KIND: khugepaged at the kernel's defaults" MiB/s value="$(cat "$T/default")" \
+			ratio="$(ratio "$(cat "$T/default")" "$(median <"$T/once")")" note="one run of a minute"
 	done
+	bank_close
 }

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The measurements behind every number that thpd claims. Every ratio compares two arms of the same run, taken in turns;
-# figures are medians of ROUNDS. Absolute times belong to the machine, quote the ratios.
+# figures are medians of ROUNDS unless the row says otherwise. Absolute times belong to the machine, quote the ratios.
+# How to read the table, and what each row does: docs/BENCHMARKS.md.
 #
 #   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle
 #   BENCH_GIB=8 LOOK_GIB=4 ROUNDS=5 IDLE_SECONDS=60
 #
 # The table goes to stdout, the same as JSON to build/bench.json (of single arms: build/bench-ARM.json).
-# About twenty minutes and 2 * BENCH_GIB of free memory; nothing else should run on the host.
+# About twenty minutes and 2 * BENCH_GIB + 2 GiB of free memory; nothing else should run on the host.
 set -euo pipefail
 THPD_BUILD=$(realpath "${1:?build directory}")
 shift
@@ -22,7 +23,8 @@ done
 # shellcheck source=../tests/live/lib.sh
 source tests/live/lib.sh
 scratch_begin
-TAP_IS_DONE=yes # no TAP here
+# shellcheck disable=SC2034  # for lib.sh: no TAP here
+TAP_IS_DONE=yes
 # shellcheck source=rows.sh
 source bench/rows.sh
 # shellcheck source=knobs.sh
@@ -33,20 +35,38 @@ source bench/scene.sh
 source bench/arms_speed.sh
 # shellcheck source=arms_harm.sh
 source bench/arms_harm.sh
+is_sanitized "$THPD_BUILD/thpd" && { echo "bench: a build with sanitizers says nothing about speed" >&2; exit 1; }
+missing=$(missing_programs jq)
+[ -z "$missing" ] || { echo "bench: missing:$missing (make deps)" >&2; exit 1; }
+[ $# -gt 0 ] || set -- "${ARMS[@]}"
+need_gib=6
+for arm in "$@"; do
+	case $arm in
+	copy) need_gib=$((2 * GIB + 2)) ;;
+	remap | look) [ $need_gib -ge $((GIB + 2)) ] || need_gib=$((GIB + 2)) ;;
+	esac
+done
+free_gib=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
+[ "$free_gib" -ge $need_gib ] ||
+	{ echo "bench: needs $need_gib GiB of free memory, there are $free_gib: set BENCH_GIB=$GIB lower" >&2; exit 1; }
+JSON=build/bench$([ $# = ${#ARMS[@]} ] || printf -- '-%s' "$@").json
+
+# What was measured is kept; the knobs go back to what they were.
 bench_cleanup() {
 	local rc=$?
 	set +e
 	knobs_pop
+	[ $rc = 0 ] || rows_write "$JSON" false
 	(exit "$rc")
 	live_cleanup
 }
 trap bench_cleanup EXIT
 
-free_gib=$(awk '/^MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)
-[ "$free_gib" -ge $((GIB + 2)) ] ||
-	{ echo "bench: $GIB GiB guests need $((GIB + 2)) GiB of free memory, there are $free_gib: set BENCH_GIB" >&2; exit 1; }
-printf '%s on Linux %s, %s CPUs; medians of %s rounds, arms in turns\n' "$("$THPD_BUILD/thpd" --version)" \
-	"$(uname -r)" "$(nproc)" "$ROUNDS"
-for arm in "${@:-${ARMS[@]}}"; do "bench_$arm"; done
-name=$(IFS=-; printf 'bench%s' "${*:+-$*}")
-rows_close "build/$name.json"
+printf '%s on Linux %s, %s CPUs; medians of %s rounds, arms in turns; a ratio above 1 is better than the arm'"'"'s first row\n' \
+	"$("$THPD_BUILD/thpd" --version)" "$(uname -r)" "$(nproc)" "$ROUNDS"
+# How busy others keep the processors, before anything of ours runs.
+PRESSURE=$(sed -n 's/^some avg10=\([0-9.]*\) .*/\1/p' /proc/pressure/cpu 2>/dev/null || true)
+[ -z "$PRESSURE" ] || is_reached "$PRESSURE" '<=2' ||
+	printf 'NOT a quiet host: tasks wait for a processor %s %% of the time; take no figure below for final\n' "$PRESSURE"
+for arm in "$@"; do "bench_$arm"; done
+rows_close "$JSON"

@@ -1,61 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Arm (a): what it costs, in CPU time, to find out how a mapping looks. Every reader looks at the
- * same memory of another process, in the same run, in turns; one JSON line per state and reader
- * with the median of the rounds.
+ * same memory of another process, in the same run, in turns; one JSON line per state, reader and
+ * round.
  *
  *   bench_look GIB ROUNDS */
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "features.h"
 #include "hostfacts.h"
 #include "look.h"
 #include "memstate.h"
 
-enum { ROUNDS_MAX = 99, READERS = 3 };
+enum { READERS = 3 };
+
+/* Cheap readers are repeated within a round, so that one interrupt does not decide. */
+static const struct state {
+	const char *name;
+	char command; /* what the holder is told */
+	enum seen seen;
+	int repeats[READERS];
+} states[] = {
+	{"small", 's', SEEN_SMALL, {1, 4, 2}},
+	{"huge", 'h', SEEN_HUGE, {1, 50, 50}},
+	{"pte-mapped", 'p', SEEN_FOLIO, {1, 4, 2}},
+};
 
 struct scene {
+	const struct state *state;
 	struct look look;
 	hva_t start, end;
 	pid_t pid;
 };
 
-static uint64_t cpu_ns(void)
+static void read_all(const struct scene *s)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	read_smaps(s->pid);
 }
 
-static void read_smaps(const struct scene *s)
-{
-	static char buffer[1 << 16];
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)s->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && read(fd, buffer, sizeof(buffer)) > 0)
-		;
-	if (fd >= 0)
-		(void)close(fd);
-}
-
-static void read_ladder(const struct scene *s)
+/* Aborts where the look fails or says anything else than what the memory was made to be: a wrong
+ * answer would be cheap. */
+static void read_blocks(const struct scene *s)
 {
 	struct sight *sights = NULL;
+	uint64_t right = 0;
 	size_t n = 0;
 
 	if (look_blocks(&s->look, s->start, s->end, &sights, &n) < 0)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		right += sights[i].seen == s->state->seen ? sights[i].blocks : 0;
+	if (right * block_bytes(&s->look.geometry) != s->end - s->start)
 		abort();
 	free(sights);
 }
@@ -63,9 +64,14 @@ static void read_ladder(const struct scene *s)
 static void read_pages(const struct scene *s)
 {
 	struct sight *sights = NULL;
+	uint64_t present = 0;
 	size_t n = 0;
 
 	if (look_pages(&s->look, s->start, s->end, &sights, &n) < 0)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		present += sights[i].present_pages;
+	if (present * page_bytes(&s->look.geometry) != s->end - s->start)
 		abort();
 	free(sights);
 }
@@ -74,38 +80,24 @@ static const struct {
 	const char *name;
 	void (*read)(const struct scene *s);
 } readers[READERS] = {
-	{"smaps", read_smaps},
-	{"look", read_ladder},
+	{"smaps", read_all},
+	{"look", read_blocks},
 	{"count", read_pages},
 };
 
-static int compare(const void *a, const void *b)
+static void measure(const struct scene *s, int rounds, double gib)
 {
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static void measure(const struct scene *s, const char *state, int rounds, double gib)
-{
-	uint64_t cost[READERS][ROUNDS_MAX];
-	/* Cheap readers are repeated within a round, so that one interrupt does not decide. */
-	int repeats[READERS] = {1, strcmp(state, "huge") == 0 ? 50 : 4,
-				strcmp(state, "huge") == 0 ? 50 : 2};
-
 	for (int round = 0; round < rounds; round++)
 		for (int i = 0; i < READERS; i++) {
-			uint64_t began_ns = cpu_ns();
+			uint64_t began_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
-			for (int k = 0; k < repeats[i]; k++)
+			for (int k = 0; k < s->state->repeats[i]; k++)
 				readers[i].read(s);
-			cost[i][round] = (cpu_ns() - began_ns) / (uint64_t)repeats[i];
+			printf("{\"state\":\"%s\",\"reader\":\"%s\",\"cpu_us_per_gib\":%.1f}\n",
+			       s->state->name, readers[i].name,
+			       (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began_ns) / 1000 /
+				       s->state->repeats[i] / gib);
 		}
-	for (int i = 0; i < READERS; i++) {
-		qsort(cost[i], (size_t)rounds, sizeof(cost[i][0]), compare);
-		printf("{\"state\":\"%s\",\"reader\":\"%s\",\"cpu_us_per_gib\":%.1f}\n", state,
-		       readers[i].name, (double)cost[i][rounds / 2] / 1000 / gib);
-	}
 	fflush(stdout);
 }
 
@@ -148,8 +140,9 @@ int main(int argc, char **argv)
 	struct sys sys = SYS_INIT;
 	struct host host = {0};
 
-	if (rounds < 1 || rounds > ROUNDS_MAX || sys_open_host(&sys) < 0 || pipe(commands) < 0 ||
-	    pipe(answers) < 0 || memstate_map_memfd(&map, (uint64_t)(gib * (1 << 30)), 0) < 0)
+	(void)alarm(MEASURED_SECONDS_MAX);
+	if (rounds < 1 || sys_open_host(&sys) < 0 || pipe(commands) < 0 || pipe(answers) < 0 ||
+	    memstate_map_memfd(&map, (uint64_t)(gib * (1 << 30)), 0) < 0)
 		return 1;
 	s.pid = fork();
 	if (s.pid == 0)
@@ -163,12 +156,11 @@ int main(int argc, char **argv)
 	s.look.features = host.features;
 	s.start = (hva_t)(uintptr_t)map.addr;
 	s.end = s.start + map.bytes;
-	ask(commands[1], answers[0], 's');
-	measure(&s, "small", rounds, gib);
-	ask(commands[1], answers[0], 'h');
-	measure(&s, "huge", rounds, gib);
-	ask(commands[1], answers[0], 'p');
-	measure(&s, "pte-mapped", rounds, gib);
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		s.state = &states[i];
+		ask(commands[1], answers[0], s.state->command);
+		measure(&s, rounds, gib);
+	}
 	(void)kill(s.pid, SIGKILL);
 	(void)waitpid(s.pid, NULL, 0);
 	process_close(&process);

@@ -8,15 +8,15 @@
  * line: how long the loop took (start-up not counted), the longest call, and what the loop believes
  * it made huge: the sum of the return values. */
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -30,14 +30,6 @@ struct share {
 	uint64_t worst_ns, claimed_bytes, failed_calls;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void *run_share(void *userdata)
 {
 	struct share *s = userdata;
@@ -48,10 +40,10 @@ static void *run_share(void *userdata)
 			.iov_base = (void *)(uintptr_t)(s->start + at),
 			.iov_len = left < s->call_bytes ? left : s->call_bytes,
 		};
-		uint64_t began_ns = now_ns(), took_ns;
+		uint64_t began_ns = clock_ns(CLOCK_MONOTONIC), took_ns;
 		long r = syscall(SYS_process_madvise, s->pidfd, &range, 1UL, MADV_COLLAPSE, 0U);
 
-		took_ns = now_ns() - began_ns;
+		took_ns = clock_ns(CLOCK_MONOTONIC) - began_ns;
 		if (took_ns > s->worst_ns)
 			s->worst_ns = took_ns;
 		if (r < 0)
@@ -79,9 +71,10 @@ int main(int argc, char **argv)
 
 	if (argc < 4 || pidfd < 0 || threads < 1 || threads > THREADS_MAX)
 		return 2;
+	(void)alarm(MEASURED_SECONDS_MAX);
 	if (call_bytes == 0)
 		call_bytes = UINT64_C(1) << 30;
-	began_ns = now_ns();
+	began_ns = clock_ns(CLOCK_MONOTONIC);
 	for (uint64_t i = 0; i < threads; i++) {
 		shares[i] = (struct share){.pidfd = pidfd,
 					   .start = start + bytes / threads * i,
@@ -97,7 +90,7 @@ int main(int argc, char **argv)
 		sum.worst_ns =
 			shares[i].worst_ns > sum.worst_ns ? shares[i].worst_ns : sum.worst_ns;
 	}
-	took_ns = now_ns() - began_ns;
+	took_ns = clock_ns(CLOCK_MONOTONIC) - began_ns;
 	printf("{\"wall_ns\":%llu,\"worst_call_ns\":%llu,\"claimed_bytes\":%llu,\"failed_calls\":%"
 	       "llu}\n",
 	       (unsigned long long)took_ns, (unsigned long long)sum.worst_ns,

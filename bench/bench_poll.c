@@ -5,34 +5,12 @@
  *
  * One JSON line: {"cpu_ns","rounds"}. */
 
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	(void)clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void read_smaps(const char *pid)
-{
-	static char buffer[1 << 16];
-	char path[64];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/%s/smaps", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && read(fd, buffer, sizeof(buffer)) > 0)
-		;
-	if (fd >= 0)
-		(void)close(fd);
-}
+#include "common.h"
 
 int main(int argc, char **argv)
 {
@@ -45,7 +23,7 @@ int main(int argc, char **argv)
 	rounds = (uint64_t)(atoi(argv[1]) / atoi(argv[2]));
 	for (; done < rounds; done++) {
 		for (int i = 3; i < argc; i++)
-			read_smaps(argv[i]);
+			read_smaps(atoi(argv[i]));
 		(void)nanosleep(&pause, NULL);
 	}
 	printf("{\"cpu_ns\":%llu,\"rounds\":%llu}\n",

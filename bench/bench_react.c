@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common.h"
 #include "memstate.h"
 
 #define DEADLINE_NS (UINT64_C(60) * 1000000000)
@@ -24,14 +25,6 @@ struct watch {
 	int pagemap_fd;
 	uint64_t start, end;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static bool has_small_pages(const struct watch *w)
 {
@@ -52,14 +45,14 @@ static bool has_small_pages(const struct watch *w)
 static uint64_t wait_until(const struct watch *w, bool has_small)
 {
 	const struct timespec step = {.tv_nsec = 1000 * 1000};
-	uint64_t end_ns = now_ns() + DEADLINE_NS;
+	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + DEADLINE_NS;
 
 	while (has_small_pages(w) != has_small) {
-		if (now_ns() > end_ns)
+		if (clock_ns(CLOCK_MONOTONIC) > end_ns)
 			exit(1);
 		(void)nanosleep(&step, NULL);
 	}
-	return now_ns();
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@ exec {KNOB_LOCK}>/run/lock/thpd-test-sysfs
 knobs_lock() { # -s|-x
 	flock -n "$1" "$KNOB_LOCK" && return
 	echo "bench: waiting for a test that holds /run/lock/thpd-test-sysfs" >&2
-	flock "$1" "$KNOB_LOCK"
+	flock -w 600 "$1" "$KNOB_LOCK" || { echo "bench: it is held for ten minutes" >&2; exit 1; }
 }
 
 with_knobs_kept() {

@@ -47,6 +47,10 @@ count_field() {
 	[[ $answer =~ $2=([0-9]+) ]] && printf '%s\n' "${BASH_REMATCH[1]}"
 }
 
+make_pte() {
+	holder "$1" pte 0 0 >/dev/null || scene_fail "$1 cannot be mapped by pages"
+}
+
 # All of it, but for what the kernel refuses at random: a page between two LRU lists, one block in a thousand
 # (tests/expect/README.md). More would mean that an arm was fast because it did not do its work.
 must_be_huge() {
@@ -56,20 +60,20 @@ must_be_huge() {
 		scene_fail "$1: only $huge of ${HOLDER_BYTES[$1]} bytes are huge after the arm"
 }
 
-# oneshot NAME CALL_BYTES THREADS: the loop's JSON
+# oneshot NAME CALL_BYTES [THREADS]: the loop's JSON
 oneshot() {
-	with_knobs_kept "$ONESHOT" "${HOLDER_PID[$1]}" "${HOLDER_ADDR[$1]}" "${HOLDER_BYTES[$1]}" "$2" "$3"
+	"$ONESHOT" "${HOLDER_PID[$1]}" "${HOLDER_ADDR[$1]}" "${HOLDER_BYTES[$1]}" "$2" "${3:-1}"
 }
 
-oneshot_ns() {
-	oneshot "$@" | jq .wall_ns
+oneshot_ms() {
+	with_knobs_kept oneshot "$@" | jq '.wall_ns / 1e6'
 }
 
-# Wall ns of `thpd --once` over everything it finds, process start and end included.
-once_ns() {
+# Wall time of `thpd --once` over everything it finds, process start and end included.
+once_ms() {
 	with_knobs_kept "$TIME" "$THPD_BUILD/thpd" --config-dir="$T/etc" --runtime-dir="$T/run" --once \
-		3>"$T/time.json" 2>"$T/once.log"
-	jq .wall_ns "$T/time.json"
+		3>"$T/time.json" 2>"$T/once.log" || scene_fail "thpd --once: $(tail -n 1 "$T/once.log")"
+	jq '.wall_ns / 1e6' "$T/time.json"
 }
 
 # log_has GLOB: by the shell itself, so that waiting costs the daemon no processor
@@ -78,6 +82,14 @@ log_has() {
 	IFS= read -r -d '' text <"$THPD_LOG" || true
 	# shellcheck disable=SC2053  # a pattern
 	[[ $text == $1 ]]
+}
+
+# in_turns FUNCTION...: each ROUNDS times, there and back, so that what drifts favours none.
+in_turns() {
+	local round i
+	for ((round = 0; round < ROUNDS; round++)); do
+		for ((i = 1; i <= $#; i++)); do "${@:round % 2 ? $# + 1 - i : i:1}"; done
+	done
 }
 
 wait_for_log() {
@@ -98,15 +110,15 @@ begin_thpd() {
 
 # --- the bank --------------------------------------------------------------------------------------
 
-# Where the host of this host takes free memory back (free page reporting), memory that lay free for a
-# second costs a multiple to allocate, and whoever comes first pays. The bank holds what a copy will need
-# and frees it right before: bank_open MIB, bank free|take, bank_close.
-bank_open() {
+# Where the host of this host takes free memory back (free page reporting), memory that lay free for two
+# seconds costs a multiple to allocate, and whoever comes first pays. The bank holds what a copy will need
+# and gives it back while it is needed: bank_open MIB, bank lend|take, bank_close.
+bank_open() { # MIB
 	coproc BANK { exec "$THPD_BUILD/bench/bench_bank" "$1"; }
 	bank take
 }
 
-bank() {
+bank() { # lend|take
 	local answer
 	printf '%s\n' "$1" >&"${BANK[1]}"
 	read -r -t 600 -u "${BANK[0]}" answer || answer=none
