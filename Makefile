@@ -236,9 +236,11 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 	install -D -m 644 lib/thpd.h $(DESTDIR)$(includedir)/thpd.h
 	install -d $(DESTDIR)$(libdir)/pkgconfig
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
-		lib/libthpd.pc.in > $(DESTDIR)$(libdir)/pkgconfig/libthpd.pc
+		lib/libthpd.pc.in > $(B)/libthpd.pc
+	install -m 644 $(B)/libthpd.pc $(DESTDIR)$(libdir)/pkgconfig/libthpd.pc
 	install -d $(DESTDIR)$(unitdir)
-	sed -e 's|@sbindir@|$(sbindir)|' systemd/thpd.service > $(DESTDIR)$(unitdir)/thpd.service
+	sed -e 's|@sbindir@|$(sbindir)|' systemd/thpd.service > $(B)/thpd.service
+	install -m 644 $(B)/thpd.service $(DESTDIR)$(unitdir)/thpd.service
 	@# The administrator's file is never replaced.
 	[ -e $(DESTDIR)$(sysconfdir)/thpd/thpd.conf ] || \
 		install -D -m 644 conf/thpd.conf $(DESTDIR)$(sysconfdir)/thpd/thpd.conf

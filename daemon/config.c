@@ -50,6 +50,7 @@ static int load_file(struct config *c, const char *path, apply_fn apply)
 		return 0;
 	if (r == -ENOMEM)
 		return r;
+	c->is_incomplete |= r < 0;
 	if (r < 0 && why)
 		return config_problem_add(c, "%s: %s; the file is ignored", path, why);
 	if (r < 0)
@@ -93,6 +94,7 @@ static int judge_given_directory(struct config *c, const char *dir)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 
+	c->is_incomplete |= !d;
 	return d ? 0 : config_problem_add(c, "%s: cannot be read: %s", dir, strerror(errno));
 }
 

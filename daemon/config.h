@@ -65,7 +65,9 @@ struct config {
 	size_t n_rules;
 	struct config_problem *problems; /* owned */
 	size_t n_problems;
-	char **sources; /* owned: every file read, in the order of application */
+	bool is_incomplete; /* something is there that could not be read: nobody knows what it says
+			     */
+	char **sources;	    /* owned: every file read, in the order of application */
 	size_t n_sources;
 };
 

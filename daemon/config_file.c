@@ -147,10 +147,12 @@ static int listing_add_dir(struct config *c, struct listing *l, const char *dir,
 	const struct dirent *entry;
 	int r = 0;
 
-	if (!d)
-		return errno == ENOENT ? 0
-				       : config_problem_add(c, "%s: cannot be read: %s", dir,
-							    strerror(errno));
+	if (!d && errno == ENOENT)
+		return 0;
+	if (!d) {
+		c->is_incomplete = true;
+		return config_problem_add(c, "%s: cannot be read: %s", dir, strerror(errno));
+	}
 	while (r == 0 && (entry = readdir(d)))
 		if (is_config_name(entry->d_name))
 			r = listing_add(l, dir, entry->d_name, rank);

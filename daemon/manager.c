@@ -419,17 +419,25 @@ int manager_reload(struct manager *m)
 
 	if (r < 0)
 		return r;
+	log_problems(&fresh);
+	if (fresh.is_incomplete) {
+		/* Defaults in place of what an administrator wrote could do what was forbidden. */
+		config_clear(&fresh);
+		return -EIO;
+	}
 	config_clear(&m->config);
 	m->config = fresh;
-	log_problems(&m->config);
 	set_budget(m);
 	if (host_read_knobs(m->sys, &m->geometry, &m->host) == 0)
 		(void)probe_features(m); /* a right may have come or gone, too */
 	discovery_forget_strangers(m);
-	for (struct guest *g = m->guests; g; g = g->next) {
+	for (struct guest *g = m->guests, *next; g; g = next) {
+		next = g->next;
 		guest_apply_policy(g, &m->config);
 		g->is_due = true;
 		g->not_before_ns = 0;
+		if (!g->snapshot.vm.has_kvm && !g->rule)
+			manager_drop_guest(m, g, "it is no VM any more");
 	}
 	manager_wake_at(m, 0);
 	return 0;

@@ -216,7 +216,8 @@ struct lack host_lack(const struct host *h, enum feature feature)
 	case FEATURE_UFFD_SAFE:
 		return lack_of_uffd_safety(h);
 	case FEATURE_OTHER_PROCESSES:
-		return LACK("VMs of other users cannot be looked at: thpd lacks CAP_SYS_PTRACE.",
+		return LACK("VMs of other users may not be recognized or looked at: thpd lacks "
+			    "CAP_SYS_PTRACE.",
 			    "Run thpd with CAP_SYS_PTRACE in the initial user namespace.");
 	case FEATURE_SCAN_GUARD:
 		break;

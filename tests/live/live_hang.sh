@@ -99,7 +99,8 @@ ok "thpd names it" wait_until "$THPD_DEADLINE" thpd_log_has "pid $victim does no
 ok "a VMM starts" start_holder vmm-d --size=64
 ok "thpd makes it huge" wait_until "$THPD_DEADLINE" holder_is_huge vmm-d
 ok "it lets go" tell_hanger vmm-qemu release released
-ok "thpd asks it again, and takes it for a VM" wait_until "$THPD_DEADLINE" vm_is_listed "$victim"
+# The longer it was silent, the later.
+ok "thpd asks it again, and takes it for a VM" wait_until 300 vm_is_listed "$victim"
 ok "thpd makes it huge" wait_until "$THPD_DEADLINE" victim_is_huge vmm-qemu
 stop_hanger vmm-qemu
 

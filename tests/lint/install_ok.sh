@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make install` installs these files and no others, and those that name a place or a version name the right one; the
+# completions know every option and verb that `thpctl --help` names, and no others.
+# shellcheck disable=SC2317  # functions are called by name
+set -u
+umask 022
+cd "$(dirname "$0")/../.." || exit 1
+. tests/lint/tap.sh.inc
+build=${THPD_BUILD:-build/release}
+version=$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG | head -n 1)
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+# expected PREFIX UNITDIR: files, links (with what they point to) and empty directories.
+expected() {
+	local file
+	for file in sbin/thpd bin/thpctl lib/libthpd.so.0 'lib/libthpd.so -> libthpd.so.0' lib/pkgconfig/libthpd.pc \
+		include/thpd.h share/man/man1/thpctl.1 share/man/man5/thpd.conf.5 share/man/man8/thpd.8 \
+		share/bash-completion/completions/thpctl share/zsh/site-functions/_thpctl; do
+		echo "$1/$file"
+	done
+	for file in conf/examples/*; do echo "$1/share/doc/thpd/examples/${file##*/}"; done
+	printf '%s\n' "$2/thpd.service" /etc/thpd/thpd.conf /etc/thpd/thpd.conf.d/ /etc/thpd/vm.d/
+}
+installed() {
+	(cd "$1" && find . -type l -printf '/%P -> %l\n' -o -type d -empty -printf '/%P/\n' -o ! -type d -printf '/%P\n') |
+		sort
+}
+# A flag of another caller must not bring the compiler into this: what is built is installed.
+install_to() {
+	env -u bindir -u sbindir -u libdir -u includedir -u mandir -u sysconfdir -u B make --no-print-directory -s \
+		MODE="${build##*/}" DESTDIR="$1" prefix="$2" unitdir="$3" install
+}
+value_of() { sed -n "s/^$2[=:] *//p" "$1"; }
+
+check_install() {
+	local prefix=$1 unitdir=$2 root=$tmp/root$1 name="install to prefix=$1" text file
+	local pc=$root$prefix/lib/pkgconfig/libthpd.pc
+	mkdir -p "$root"
+	if ! text=$(install_to "$root" "$prefix" "$unitdir" 2>&1); then
+		not_ok "$name" "$text"
+		return
+	fi
+	verdict "$name: these files and no others" \
+		"$(diff <(expected "$prefix" "$unitdir" | sort) <(installed "$root"))"
+	verdict "$name: programs can be executed, the rest cannot and is readable by all" \
+		"$(find "$root" -type f \( -path '*bin/*' ! -perm 755 -o ! -path '*bin/*' ! -perm 644 \) -printf '%m %P\n')"
+	verdict "$name: ExecStart= is the installed thpd" \
+		"$(diff <(echo "$prefix/sbin/thpd") <(value_of "$root$unitdir/thpd.service" ExecStart))"
+	verdict "$name: libthpd.pc" "$(diff <(printf '%s\n' "$prefix" "$prefix/lib" "$prefix/include" "$version") \
+		<(for key in prefix libdir includedir Version; do value_of "$pc" $key; done))"
+	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir/thpd.service")"
+	verdict "$name: the programs are of this version" "$(diff <(printf '%s\n' "thpd $version" "thpctl $version") \
+		<("$root$prefix/sbin/thpd" --version; "$root$prefix/bin/thpctl" --version))"
+	echo '# mine' >"$root/etc/thpd/thpd.conf"
+	install_to "$root" "$prefix" "$unitdir" >/dev/null 2>&1
+	verdict "$name: a second time leaves the administrator's file alone" \
+		"$(diff <(echo '# mine') "$root/etc/thpd/thpd.conf")"
+}
+
+# --- completions ---------------------------------------------------------------------------------
+
+options_in() { grep -oE -- '--[a-z][a-z-]*' | sort -u; }
+options_of_help() { "$build/thpctl" --help | options_in; }
+verbs_of_help() {
+	"$build/thpctl" --help |
+		awk '/^[^ ]/ { inside = /^Verbs:/ } inside && /^  [a-z]/ { print $1 }' | sort -u
+}
+options_of_bash() { grep -E '^[[:space:]]*(local options=|[a-z]+\) options\+=)' thpctl/completion/bash | options_in; }
+verbs_of_bash() { sed -n "s/.*local verbs='\(.*\)'.*/\1/p" thpctl/completion/bash | tr ' ' '\n' | sort -u; }
+# The specifications of _arguments, without what stands in brackets and without calls of thpctl.
+options_of_zsh() {
+	sed -n '/_arguments/,/->verb/p' thpctl/completion/zsh | sed -e 's/\[[^]]*\]//g' -e 's/{-h,--help}/--help/' | options_in
+}
+verbs_of_zsh() {
+	sed -n '/local -a verbs=(/,/^\t)/s/^[[:space:]]*.\([a-z-]*\):.*/\1/p' thpctl/completion/zsh | sort -u
+}
+# What follows the names in `case` must be names as well.
+cases_of() {
+	grep -oE '^[[:space:]]*[a-z-]+( \| [a-z-]+)*\)' "$1" | tr -d ' \t)' | tr '|' '\n' | grep -vxE 'verb|word' | sort -u
+}
+
+if [ ! -x "$build/thpctl" ] || [ ! -x "$build/thpd" ]; then
+	skip "make install" "$build/thpd and $build/thpctl are not built"
+	skip "completions" "$build/thpctl is not built"
+	finish
+fi
+case $build in
+build/* | "$PWD"/build/*)
+	check_install /usr /usr/lib/systemd/system
+	check_install /opt/x /opt/x/lib/systemd/system
+	;;
+*) skip "make install" "$build is no build directory of this tree" ;;
+esac
+verdict "thpctl --help names options and verbs" \
+	"$(for f in options_of_help verbs_of_help; do [ -n "$($f)" ] || echo "$f: none"; done)"
+for shell in bash zsh; do
+	verdict "$shell completion and thpctl --help name the same options" \
+		"$(diff <(options_of_help) <("options_of_$shell"))"
+	verdict "$shell completion and thpctl --help name the same verbs" "$(diff <(verbs_of_help) <("verbs_of_$shell"))"
+	verdict "$shell completion has cases for verbs only" \
+		"$(comm -13 <(verbs_of_help) <(cases_of "thpctl/completion/$shell"))"
+	if command -v $shell >/dev/null; then
+		verdict "$shell completion can be parsed by $shell" "$($shell -n thpctl/completion/$shell 2>&1)"
+	else
+		skip "$shell completion can be parsed by $shell" "$shell is missing"
+	fi
+done
+finish
