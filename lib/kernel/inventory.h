@@ -23,7 +23,7 @@ struct survey_options {
 	bool want_flags; /* read smaps even if nothing hints that it would tell something */
 };
 
-/* Reads maps and fills s->regions (guest RAM only), s->vm.has_device_dax_1g, s->vm.has_uffd and the
+/* Reads maps and fills s->regions (guest RAM only), s->vm.has_device_dax_1g and the
  * memcg headroom; asks the kernel for each region's eligibility. smaps is read
  * (regions[].are_flags_known) only where it can tell something: a region that is not eligible, a
  * userfaultfd on the host or in the VMM, KSM at work on anon memory, no eligibility probe, or

@@ -6,7 +6,6 @@
 #include "backing.h"
 #include "cleanup.h"
 #include "collapse.h"
-#include "descriptors.h"
 #include "devdax.h"
 #include "inventory.h"
 #include "memcg.h"
@@ -198,15 +197,10 @@ static void hand_over(struct survey *v, struct snapshot *s)
 
 static int survey_fill(struct survey *v, struct snapshot *s)
 {
-	struct descriptors d;
 	int r = mounts_read(v->sys, v->process, &v->mounts);
 
 	if (r == 0)
-		r = descriptors_read(v->process->dirfd, &d);
-	if (r < 0)
-		return r;
-	s->vm.has_uffd = d.has_uffd;
-	r = read_maps(v);
+		r = read_maps(v);
 	if (r < 0)
 		return r;
 	ask_eligibility(v);
