@@ -182,6 +182,12 @@ static void fault_from_outside(const void *page, int orders)
 	_exit(0);
 }
 
+static void tell_ready(int ready)
+{
+	if (write(ready, "x", 1) != 1)
+		_exit(1);
+}
+
 static _Atomic unsigned mappings_made;
 
 static void *map_without_end(void *unused)
@@ -206,7 +212,7 @@ static bool are_mappings_made(void)
 
 /* Under its name only when it hangs: nobody shall have identified it before. From then on this
  * thread may touch nothing that it has not touched since the fork: a page fault would hang, too. */
-static void hang_in_lock(const char *file, const char *name, int orders)
+static void hang_in_lock(const char *file, const char *name, int orders, int ready)
 {
 	void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, open_file(file), 0);
 	pthread_t mapper;
@@ -216,6 +222,10 @@ static void hang_in_lock(const char *file, const char *name, int orders)
 	fault_from_outside(page, orders);
 	if (pthread_create(&mapper, NULL, map_without_end, NULL) != 0)
 		_exit(1);
+	/* Once round, so that all is touched, before any order can come. */
+	if (!are_mappings_made())
+		_exit(1);
+	tell_ready(ready);
 	while (are_mappings_made())
 		;
 	(void)prctl(PR_SET_NAME, name);
@@ -223,7 +233,7 @@ static void hang_in_lock(const char *file, const char *name, int orders)
 		(void)pause();
 }
 
-static _Noreturn void be_victim(char **argv, int orders)
+static _Noreturn void be_victim(char **argv, int orders, int ready)
 {
 	const char *slash = strrchr(argv[0], '/');
 	bool is_lock = strcmp(argv[3], "lock") == 0;
@@ -235,7 +245,8 @@ static _Noreturn void be_victim(char **argv, int orders)
 		(void)prctl(PR_SET_NAME, "calm");
 	hold_memory((size_t)strtoul(argv[2], NULL, 10) << 20);
 	if (is_lock)
-		hang_in_lock(argv[1], slash ? slash + 1 : argv[0], orders);
+		hang_in_lock(argv[1], slash ? slash + 1 : argv[0], orders, ready);
+	tell_ready(ready);
 	if (read(orders, &c, 1) != 1)
 		_exit(1);
 	(void)open_file(argv[1]);
@@ -278,7 +289,8 @@ int main(int argc, char **argv)
 {
 	pthread_t server;
 	pid_t victim;
-	int orders[2];
+	int orders[2], ready[2];
+	char c;
 
 	if (argc == 3 && strcmp(argv[1], "--stay") == 0)
 		stay(argv[2]);
@@ -288,12 +300,16 @@ int main(int argc, char **argv)
 		perror("hanger: FUSE");
 		return 77;
 	}
-	if (pipe2(orders, O_CLOEXEC) < 0 || sem_init(&hung, 0, 0) < 0)
+	if (pipe2(orders, O_CLOEXEC) < 0 || pipe2(ready, O_CLOEXEC) < 0 ||
+	    sem_init(&hung, 0, 0) < 0)
 		return 1;
 	victim = fork();
 	if (victim == 0)
-		be_victim(argv, orders[0]);
+		be_victim(argv, orders[0], ready[1]);
 	if (victim < 0 || pthread_create(&server, NULL, serve, NULL) != 0)
+		return 1;
+	(void)close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
 		return 1;
 	printf("ready %d\n", (int)victim);
 	(void)fflush(stdout);
