@@ -19,9 +19,11 @@
 #include "log.h"
 #include "state.h"
 
-/* All of /proc is read again this often even if no process was made: exec makes no pid. */
-#define FULL_EVERY_NS (UINT64_C(10) * 1000000000)
-#define YOUNG_NS      (UINT64_C(5) * 1000000000)
+/* All of /proc is read again this often even if no process was made: exec makes no pid. A process
+ * that becomes a VM maps memory; where nobody has mapped any, once in a while is enough. */
+#define FULL_EVERY_NS  (UINT64_C(10) * 1000000000)
+#define QUIET_EVERY_NS (UINT64_C(60) * 1000000000)
+#define YOUNG_NS       (UINT64_C(5) * 1000000000)
 /* Each is held by four fds while a pass lasts. */
 enum { CANDIDATES_MAX = 64 };
 /* A process that hangs is asked after one such time, after two, four and so on: ten minutes. */
@@ -63,6 +65,22 @@ static void append_guest(struct manager *m, struct guest *g)
 	*at = g;
 }
 
+static int on_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+
+	(void)fd;
+	(void)revents;
+	for (struct guest *g = m->guests; g; g = g->next) {
+		if (g->gone != source)
+			continue;
+		g->gone = sd_event_source_disable_unref(source);
+		manager_drop_guest(m, g, "process gone");
+		break;
+	}
+	return 0;
+}
+
 static void adopt(struct manager *m, struct process *p, const struct vm *vm)
 {
 	struct guest *g = guest_new(m->next_guest_id, p, vm);
@@ -73,6 +91,8 @@ static void adopt(struct manager *m, struct process *p, const struct vm *vm)
 	}
 	m->next_guest_id++;
 	g->adopted_ns = manager_now_ns(m);
+	/* Without it, its size tells. */
+	(void)sd_event_add_io(m->event, &g->gone, g->process.pidfd, EPOLLIN, on_gone, m);
 	guest_apply_policy(g, &m->config);
 	append_guest(m, g);
 	manager_wake_at(m, 0);
@@ -196,7 +216,7 @@ static bool must_examine(const struct manager *m, pid_t pid, uint64_t now_ns)
 		return is_time_to_ask_again(s, now_ns);
 	if (g)
 		return g->must_identify;
-	return !s || is_young(s, now_ns) || now_ns >= s->seen_ns + FULL_EVERY_NS;
+	return !s || is_young(s, now_ns) || s->seen_ns < m->discovery.full_ns;
 }
 
 /* The processes that are neither VMs nor were, with the time at which each was examined last; and a
@@ -212,7 +232,8 @@ static int remember(struct manager *m, struct stranger **fresh, size_t *n, pid_t
 		.silent_times = old ? old->silent_times : 0,
 	};
 
-	m->discovery.has_young |= m->discovery.full_ns != 0 && is_young(&s, now_ns);
+	/* Who is found by the first pass of all may be old. */
+	m->discovery.has_young |= m->discovery.n_strangers > 0 && is_young(&s, now_ns);
 	return ARRAY_APPEND(fresh, n, &s);
 }
 
@@ -296,17 +317,27 @@ static int send_for(struct manager *m)
 	return r;
 }
 
-static bool is_due(const struct discovery *d, bool has_new_pids, uint64_t now_ns)
+static bool is_full_due(const struct manager *m, uint64_t now_ns)
 {
+	const struct discovery *d = &m->discovery;
+
+	return d->full_ns == 0 || now_ns >= d->full_ns + QUIET_EVERY_NS ||
+	       (now_ns >= d->full_ns + FULL_EVERY_NS && manager_has_moved(m, &d->pulse));
+}
+
+static bool is_due(const struct manager *m, bool has_new_pids, uint64_t now_ns)
+{
+	const struct discovery *d = &m->discovery;
+
 	return has_new_pids || d->has_young || d->has_more || d->has_missed || d->is_wanted ||
-	       d->full_ns == 0 || now_ns >= d->full_ns + FULL_EVERY_NS;
+	       is_full_due(m, now_ns);
 }
 
 int discovery_run(struct manager *m, bool has_new_pids)
 {
 	struct discovery *d = &m->discovery;
 	uint64_t now_ns = manager_now_ns(m);
-	bool is_full = !has_new_pids || d->full_ns == 0;
+	uint64_t last_full_ns = d->full_ns;
 	int r;
 
 	if (d->scouting) {
@@ -314,14 +345,18 @@ int discovery_run(struct manager *m, bool has_new_pids)
 		d->has_missed |= has_new_pids;
 		return 0;
 	}
-	if (!is_due(d, has_new_pids, now_ns))
+	if (!is_due(m, has_new_pids, now_ns))
 		return 0;
+	if (is_full_due(m, now_ns)) {
+		d->full_ns = now_ns;
+		d->pulse = m->pulse;
+	}
 	d->has_young = d->has_more = d->has_missed = d->is_wanted = false;
 	r = visit_all(m, now_ns);
 	if (r == 0)
 		r = send_for(m);
-	if (r == 0 && is_full)
-		d->full_ns = now_ns;
+	if (r < 0)
+		d->full_ns = last_full_ns;
 	return r;
 }
 

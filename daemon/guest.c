@@ -24,6 +24,7 @@ struct guest *guest_free(struct guest *g)
 {
 	if (!g)
 		return NULL;
+	sd_event_source_disable_unref(g->gone); /* before the pidfd that it watches */
 	process_close(&g->process);
 	snapshot_clear(&g->snapshot);
 	diagnosis_clear(&g->diagnosis);
@@ -32,6 +33,11 @@ struct guest *guest_free(struct guest *g)
 	free(g->news);
 	free(g);
 	return NULL;
+}
+
+bool guest_is_tended(const struct guest *g)
+{
+	return !g->is_doomed && (g->snapshot.policy.mode != MODE_OFF || g->is_asked_for);
 }
 
 void guest_apply_policy(struct guest *g, const struct config *c)

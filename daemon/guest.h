@@ -4,6 +4,8 @@
 /* One VM under care: what is held open, what was seen last, what is remembered, and where its cycle
  * stands. Written by the event loop's thread only. */
 
+#include <systemd/sd-event.h>
+
 #include "action.h"
 #include "config.h"
 #include "ledger.h"
@@ -38,6 +40,7 @@ struct last_action {
 struct guest {
 	uint64_t id;
 	struct process process;
+	sd_event_source *gone;	  /* its process ends; NULL: known by the pulse only */
 	struct snapshot snapshot; /* survey + sights of the last look; vm identity */
 	struct diagnosis diagnosis;
 	struct ledger ledger;
@@ -80,6 +83,9 @@ struct guest {
 
 struct guest *guest_new(uint64_t id, struct process *process /* taken */, const struct vm *vm);
 struct guest *guest_free(struct guest *g);
+
+/* Not one whose policy is off and whom nobody asks for. */
+bool guest_is_tended(const struct guest *g);
 
 /* Puts the rule's (or the main) policy into the snapshot, keeping what is not configuration
  * (pause). */

@@ -2,9 +2,10 @@
 
 /* The manager: who is under care, and when each is looked at again.
  *
- * Theory of operation. Every Interval= the tick reads cheap signs: two counters of /proc/vmstat,
- * the last pid of /proc/loadavg, and per VM one line of statm; every tenth tick the minor faults
- * too. A VM is due when its signs moved, when huge mappings were split anywhere on the host, when
+ * Theory of operation. Every Interval= the tick reads cheap signs: a few counters of /proc/vmstat
+ * and the last pid of /proc/loadavg; where the counters say that somebody maps more or less memory
+ * than before, one line of statm per VM; every tenth tick the minor faults too. A VM is due when
+ * its signs moved, when huge mappings were split anywhere on the host, when
  * it is young, when its last look is older than MaxAge=, or when a hold is over; it is never looked
  * at more often than the cost of a look allows (LOOK_DUTY in cycle.c). Looks and calls run on the
  * executor's threads; their results come back through one eventfd, and only this thread changes
@@ -28,6 +29,9 @@
 
 #define NS_PER_S	   UINT64_C(1000000000)
 #define FAULTS_EVERY_TICKS 10
+/* A VM's size is read in each tick in which the host's counters moved, else when it is its turn:
+ * what one process maps and another unmaps at the same time does not move them. */
+enum { SIZE_TURNS = 8 };
 /* A VM's memory is often touched first in the seconds after it was found. */
 #define YOUNG_NS      (30 * NS_PER_S)
 #define YOUNG_LOOK_NS (5 * NS_PER_S)
@@ -148,22 +152,31 @@ static int read_pulse(struct guest *g)
 bool manager_may_start(const struct manager *m, const struct guest *g)
 {
 	return g->phase == PHASE_IDLE && g->jobs_in_flight == 0 && !g->must_identify &&
-	       m->sweep.is_done;
+	       sweep_is_fresh(m);
 }
 
-static void tend_guest(struct manager *m, struct guest *g, bool with_faults, bool has_splits)
+/* What a tick found out about the host. */
+struct signs {
+	bool has_splits;   /* of huge mappings or folios */
+	bool has_moved;	   /* processes map more or less memory */
+	bool has_new_pids; /* processes or threads were made */
+	bool with_faults;  /* it is time to read them */
+};
+
+static void tend_guest(struct manager *m, struct guest *g, const struct signs *signs)
 {
 	uint64_t now_ns = manager_now_ns(m);
+	bool with_size = signs->has_moved || (g->id + m->ticks) % SIZE_TURNS == 0;
 
 	if (g->is_doomed)
 		return;
-	if (read_pulse(g) == -ESRCH) {
+	if (with_size && read_pulse(g) == -ESRCH) {
 		manager_drop_guest(m, g, "process gone");
 		return;
 	}
-	if (g->snapshot.policy.mode == MODE_OFF && !g->is_asked_for)
+	if (!guest_is_tended(g))
 		return;
-	if (has_splits || is_due_by_time(m, g, now_ns))
+	if (signs->has_splits || is_due_by_time(m, g, now_ns))
 		g->is_due = true;
 	if (g->phase == PHASE_WAIT && now_ns >= g->retry_ns)
 		cycle_resume(m, g);
@@ -171,7 +184,7 @@ static void tend_guest(struct manager *m, struct guest *g, bool with_faults, boo
 		manager_wake_at(m, g->retry_ns);
 	else if (manager_may_start(m, g) && g->is_due && now_ns >= g->not_before_ns)
 		cycle_start(m, g);
-	else if (manager_may_start(m, g) && with_faults)
+	else if (manager_may_start(m, g) && signs->with_faults)
 		cycle_read_faults(m, g);
 }
 
@@ -224,27 +237,47 @@ static void reread_knobs(struct manager *m)
 		g->is_due = true;
 }
 
+bool manager_has_moved(const struct manager *m, const struct host_pulse *since)
+{
+	return host_pulse_has_moved(since, &m->pulse,
+				    block_bytes(&m->geometry) / page_bytes(&m->geometry) / 2);
+}
+
+static struct signs read_signs(struct manager *m, uint64_t now_ns)
+{
+	const struct host_pulse before = m->pulse;
+	bool is_read = host_pulse_read(&m->pulse_reader, &m->pulse) == 0;
+	struct signs s = {
+		.has_splits = m->pulse.split_pmd != before.split_pmd ||
+			      m->pulse.split_page != before.split_page,
+		.has_moved = !is_read || manager_has_moved(m, &m->pulse_of_sizes),
+		.has_new_pids = m->pulse.last_pid != before.last_pid,
+		.with_faults =
+			now_ns >= m->faults_read_ns + FAULTS_EVERY_TICKS * m->config.interval_ns,
+	};
+
+	if (s.has_moved)
+		m->pulse_of_sizes = m->pulse;
+	if (s.with_faults)
+		m->faults_read_ns = now_ns;
+	m->ticks++;
+	return s;
+}
+
 static void tend_all(struct manager *m)
 {
-	uint64_t now_ns = manager_now_ns(m);
-	struct host_pulse p = m->pulse;
-	bool has_splits, with_faults;
+	struct signs s = read_signs(m, manager_now_ns(m));
 
-	(void)host_pulse_read(&m->pulse_reader, &p);
-	has_splits = p.split_pmd != m->pulse.split_pmd || p.split_page != m->pulse.split_page;
 	sweep_run(m); /* the scout is out while this thread lists processes */
-	if (discovery_run(m, p.last_pid != m->pulse.last_pid) < 0)
+	if (discovery_run(m, s.has_new_pids) < 0)
 		log_warning("cannot list processes");
-	m->pulse = p;
-	with_faults = now_ns >= m->faults_read_ns + FAULTS_EVERY_TICKS * m->config.interval_ns;
-	if (with_faults) {
-		m->faults_read_ns = now_ns;
+	if (s.with_faults)
 		reread_knobs(m);
-	}
 	for (struct guest *g = m->guests, *next; g; g = next) {
 		next = g->next;
-		tend_guest(m, g, with_faults, has_splits);
+		tend_guest(m, g, &s);
 	}
+	sweep_run(m); /* for who has become due */
 	watch_workers(m);
 	/* Scouts that stayed behind: this program has no other children by now. */
 	while (waitpid(-1, NULL, WNOHANG) > 0)

@@ -26,7 +26,8 @@ struct discovery {
 	struct process *candidates; /* owned; held while the scout is out */
 	size_t n_candidates;
 	struct scouting *scouting; /* NULL: no scout is out */
-	uint64_t full_ns;	   /* the last full pass; 0: none yet */
+	uint64_t full_ns;	   /* every stranger seen before that is asked again; 0: none yet */
+	struct host_pulse pulse;   /* at that time */
 	bool has_young;		   /* strangers that are examined again at the next tick */
 	bool has_more;		   /* there were too many candidates for one pass */
 	bool has_missed;	   /* pids that were made while the scout was out */
@@ -38,8 +39,8 @@ struct sweep {
 	pid_t *pids; /* owned, while the scout is out */
 	struct scouting *scouting;
 	bool is_uffd_seen; /* so far */
-	bool is_done;	   /* once; no guest is touched before */
-	uint64_t done_ns;
+	bool is_done;	   /* once */
+	uint64_t done_ns, began_ns;
 };
 
 struct counters {
@@ -65,7 +66,8 @@ struct manager {
 
 	struct host_pulse_reader pulse_reader;
 	struct host_pulse pulse;
-	uint64_t faults_read_ns;
+	struct host_pulse pulse_of_sizes; /* when the sizes of all VMs were read last */
+	uint64_t ticks, faults_read_ns;
 	struct discovery discovery;
 	struct sweep sweep;
 
@@ -76,6 +78,8 @@ uint64_t manager_now_ns(const struct manager *m);
 uint64_t manager_realtime_us(void);
 void manager_wake_at(struct manager *m,
 		     uint64_t when_ns); /* the tick comes at that time at the latest */
+/* Processes map more or less memory than then, by half a block or more: the counters lag behind. */
+bool manager_has_moved(const struct manager *m, const struct host_pulse *since);
 struct guest *manager_find_guest(struct manager *m, uint64_t id);
 bool manager_may_start(const struct manager *m, const struct guest *g); /* a cycle of it, now */
 void manager_drop_guest(struct manager *m, struct guest *g,
@@ -88,7 +92,8 @@ void discovery_forget_strangers(struct manager *m);
 void discovery_stop(struct manager *m);
 
 /* sweep.c */
-void sweep_run(struct manager *m); /* starts a sweep if one is due */
+void sweep_run(struct manager *m);	      /* starts a sweep if one is due */
+bool sweep_is_fresh(const struct manager *m); /* a cycle may begin, going by what it found */
 void sweep_stop(struct manager *m);
 
 /* cycle.c */

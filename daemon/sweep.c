@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* Does anybody on the host hold a userfaultfd? Memory that is registered with one must not be
- * touched, and its holder may be another process than the VMM. Asked of every process, once a
- * minute at most; the VMMs' own fds are read in every survey. A process that does not answer counts
- * as one whose fds may not be read: see docs/ARCHITECTURE.md. */
+ * touched, and its holder may be another process than the VMM. Asked of every process, before
+ * anything is done to a VM and then once a minute as long as something is done; where nothing
+ * happens, nobody is asked. The VMMs' own fds are read in every survey. A process that does not
+ * answer counts as one whose fds may not be read: see docs/ARCHITECTURE.md. */
 
 #include <stdlib.h>
 
@@ -11,6 +12,9 @@
 #include "state.h"
 
 #define SWEEP_NS (UINT64_C(60) * 1000000000)
+/* A sweep takes milliseconds. One that is held up by processes which do not answer, a second each,
+ * is not waited for longer than this if there was one before. */
+#define PATIENCE_NS (UINT64_C(10) * 1000000000)
 
 static void take_answer(void *userdata, const struct scout_report *r)
 {
@@ -54,6 +58,7 @@ static int start_sweep(struct manager *m)
 	if (r < 0)
 		return r;
 	s->is_uffd_seen = false;
+	s->began_ns = manager_now_ns(m);
 	plan.subjects = s->pids;
 	r = scouting_start(m->event, m->sys, &plan, &s->scouting);
 	if (r < 0) {
@@ -63,11 +68,28 @@ static int start_sweep(struct manager *m)
 	return r;
 }
 
+static bool is_any_guest_at_work(const struct manager *m)
+{
+	for (const struct guest *g = m->guests; g; g = g->next)
+		if (guest_is_tended(g) && (g->is_due || g->phase != PHASE_IDLE))
+			return true;
+	return false;
+}
+
+bool sweep_is_fresh(const struct manager *m)
+{
+	const struct sweep *s = &m->sweep;
+	uint64_t now_ns = manager_now_ns(m);
+
+	return s->is_done && (now_ns < s->done_ns + SWEEP_NS ||
+			      (s->scouting && now_ns >= s->began_ns + PATIENCE_NS));
+}
+
 void sweep_run(struct manager *m)
 {
 	struct sweep *s = &m->sweep;
 
-	if (s->scouting || (s->is_done && manager_now_ns(m) < s->done_ns + SWEEP_NS))
+	if (s->scouting || sweep_is_fresh(m) || (s->is_done && !is_any_guest_at_work(m)))
 		return;
 	if (start_sweep(m) < 0)
 		log_warning("cannot look for userfaultfds: no VM is touched before that");

@@ -64,6 +64,8 @@ static int read_vmstat(int fd, struct host_pulse *p)
 		return (int)n;
 	p->split_pmd = vmstat_value(text, text + n, "\nthp_split_pmd ");
 	p->split_page = vmstat_value(text, text + n, "\nthp_split_page ");
+	p->anon_pages = vmstat_value(text, text + n, "\nnr_anon_pages ");
+	p->file_pages = vmstat_value(text, text + n, "\nnr_mapped ");
 	return 0;
 }
 
@@ -94,6 +96,18 @@ int host_pulse_read(const struct host_pulse_reader *r, struct host_pulse *ret)
 		return e;
 	*ret = p;
 	return 0;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+bool host_pulse_has_moved(const struct host_pulse *then, const struct host_pulse *now,
+			  uint64_t pages)
+{
+	return distance(then->anon_pages, now->anon_pages) >= pages ||
+	       distance(then->file_pages, now->file_pages) >= pages;
 }
 
 int pulse_read(const struct process *p, struct pulse *ret)

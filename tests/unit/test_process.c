@@ -224,6 +224,47 @@ static void host_pulse_moves_with_processes(void **state)
 	assert_int_equal(r.vmstat_fd, -EBADF);
 }
 
+static void host_pulse_moves_with_memory(void **state)
+{
+	enum { PAGES = 4096 };
+	const size_t bytes = PAGES * (size_t)sysconf(_SC_PAGESIZE);
+	struct host_pulse_reader r;
+	struct host_pulse before, after;
+	char *memory;
+
+	assert_int_equal(host_pulse_open(*state, &r), 0);
+	assert_int_equal(host_pulse_read(&r, &before), 0);
+	assert_true(before.anon_pages > 0);
+	assert_true(before.file_pages > 0);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	memset(memory, 1, bytes);
+	/* Others come and go, and the counters lag: a quarter of it is enough of a sign. */
+	assert_int_equal(host_pulse_read(&r, &after), 0);
+	assert_true(host_pulse_has_moved(&before, &after, PAGES / 4));
+	munmap(memory, bytes);
+	host_pulse_close(&r);
+}
+
+static void moving_means_either_sum(void **state)
+{
+	const struct host_pulse then = {.anon_pages = 1000, .file_pages = 1000};
+	struct host_pulse now = then;
+
+	(void)state;
+	now.last_pid = now.split_pmd = 7;
+	assert_false(host_pulse_has_moved(&then, &now, 256));
+	now.anon_pages = 1255;
+	now.file_pages = 745;
+	assert_false(host_pulse_has_moved(&then, &now, 256));
+	now.file_pages = 744;
+	assert_true(host_pulse_has_moved(&then, &now, 256));
+	now = then;
+	now.anon_pages = 1256; /* what the other one lost does not weigh against it */
+	now.file_pages = 744;
+	assert_true(host_pulse_has_moved(&then, &now, 256));
+}
+
 static void reading_is_bounded(void **state)
 {
 	struct sys *sys = *state;
@@ -272,6 +313,8 @@ int main(void)
 		cmocka_unit_test(pulse_moves_with_memory),
 		cmocka_unit_test(pulse_of_the_dead_fails),
 		cmocka_unit_test(host_pulse_moves_with_processes),
+		cmocka_unit_test(host_pulse_moves_with_memory),
+		cmocka_unit_test(moving_means_either_sum),
 		cmocka_unit_test(reading_is_bounded),
 		cmocka_unit_test(geometry_is_that_of_the_kernel),
 	};
