@@ -83,6 +83,18 @@ static int slice_before(const struct manager *m, const struct guest *g, struct j
 				&j->before, &j->n_before, &m->geometry);
 }
 
+/* Why, the flags of the mapping may tell: a userfaultfd that came to be since the search, for one.
+ */
+static void ask_why_refused(struct guest *g, hva_t start)
+{
+	const struct region *region = snapshot_find_region(&g->snapshot, start);
+
+	if (!region || region->are_flags_known)
+		return;
+	g->want_flags = true;
+	g->is_due = true;
+}
+
 static int learn(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
@@ -106,6 +118,8 @@ static int learn(struct manager *m, struct guest *g, struct job *j)
 	log_outcome(g, j, &v);
 	if (v.huge_bytes_delta > 0)
 		g->vain_rounds = 0;
+	if (v.reason == REASON_KERNEL_REFUSED)
+		ask_why_refused(g, j->start);
 	if (j->outcome.err != ECANCELED)
 		r = ledger_learn(&g->ledger, &j->action, &j->outcome, j->sights, j->n_sights,
 				 &m->geometry, manager_now_ns(m));

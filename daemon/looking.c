@@ -184,6 +184,7 @@ void cycle_start(struct manager *m, struct guest *g)
 	if (!j)
 		return;
 	j->want_flags = g->want_flags;
+	g->want_flags = false;
 	j->survey.geometry = m->geometry;
 	j->survey.host = m->host;
 	j->survey.policy = g->snapshot.policy;

@@ -105,12 +105,14 @@ int manager_config_text(struct manager *m, char **ret)
 	return config_format(&m->config, ret);
 }
 
-static void drop_busy_holds(struct ledger *l)
+/* Who asks may know that what was in the way is gone. */
+static void drop_holds_of_refusals(struct ledger *l)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->n_holds; i++)
-		if (l->holds[i].reason != REASON_BUSY_RETRY)
+		if (l->holds[i].reason != REASON_BUSY_RETRY &&
+		    l->holds[i].reason != REASON_KERNEL_REFUSED)
 			l->holds[kept++] = l->holds[i];
 	l->n_holds = kept;
 }
@@ -122,7 +124,7 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
 
 	if (r < 0)
 		return r;
-	drop_busy_holds(&g->ledger);
+	drop_holds_of_refusals(&g->ledger);
 	g->is_due = true;
 	g->is_asked_for = true;
 	g->not_before_ns = 0;

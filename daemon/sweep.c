@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* Does anybody on the host hold a userfaultfd? Memory that is registered with one must not be
- * touched, and its holder may be another process than the VMM. Asked of every process, before
- * anything is done to a VM and then once a minute as long as something is done; where nothing
- * happens, nobody is asked. The VMMs' own fds are read in every survey. A process that does not
- * answer counts as one whose fds may not be read: see docs/ARCHITECTURE.md. */
+ * touched, and its holder may be another process than the VMM. Asked of every process right before
+ * something is done to a VM, and every few seconds as long as something is done; of nobody where
+ * nothing happens, or where the kernel says that there is none at all. The VMMs' own fds are read
+ * in every survey. A process that does not answer counts as one whose fds may not be read: see
+ * docs/ARCHITECTURE.md. */
 
 #include <stdlib.h>
 
+#include "hostfacts.h"
 #include "log.h"
 #include "state.h"
 
-#define SWEEP_NS (UINT64_C(60) * 1000000000)
+/* How long what was found out is believed. */
+#define SWEEP_NS (UINT64_C(5) * 1000000000)
 /* A sweep takes milliseconds. One that is held up by processes which do not answer, a second each,
  * is not waited for longer than this if there was one before. */
 #define PATIENCE_NS (UINT64_C(10) * 1000000000)
@@ -26,14 +29,10 @@ static void take_answer(void *userdata, const struct scout_report *r)
 		m->counters.silent_processes++;
 }
 
-static void end_sweep(void *userdata)
+static void conclude(struct manager *m)
 {
-	struct manager *m = userdata;
 	struct sweep *s = &m->sweep;
 
-	s->scouting = scouting_free(s->scouting);
-	free(s->pids);
-	s->pids = NULL;
 	s->is_done = true;
 	s->done_ns = manager_now_ns(m);
 	if (s->is_uffd_seen && !m->host.is_uffd_seen)
@@ -42,6 +41,17 @@ static void end_sweep(void *userdata)
 					     them */
 	m->host.is_uffd_seen = s->is_uffd_seen;
 	manager_wake_at(m, 0);
+}
+
+static void end_sweep(void *userdata)
+{
+	struct manager *m = userdata;
+	struct sweep *s = &m->sweep;
+
+	s->scouting = scouting_free(s->scouting);
+	free(s->pids);
+	s->pids = NULL;
+	conclude(m);
 }
 
 static int start_sweep(struct manager *m)
@@ -57,7 +67,7 @@ static int start_sweep(struct manager *m)
 
 	if (r < 0)
 		return r;
-	s->is_uffd_seen = false;
+	m->counters.sweeps++;
 	s->began_ns = manager_now_ns(m);
 	plan.subjects = s->pids;
 	r = scouting_start(m->event, m->sys, &plan, &s->scouting);
@@ -91,7 +101,10 @@ void sweep_run(struct manager *m)
 
 	if (s->scouting || sweep_is_fresh(m) || (s->is_done && !is_any_guest_at_work(m)))
 		return;
-	if (start_sweep(m) < 0)
+	s->is_uffd_seen = false;
+	if (host_rules_out_userfaultfd(m->sys))
+		conclude(m);
+	else if (start_sweep(m) < 0)
 		log_warning("cannot look for userfaultfds: no VM is touched before that");
 }
 

@@ -18,5 +18,10 @@ int host_read_memory(struct sys *sys, const struct mmu_geometry *g,
 /* Does the process hold a userfaultfd, or could its fds not be listed? May wait (process.h);
  * allocates nothing. */
 bool process_may_hold_userfaultfd(struct sys *sys, pid_t pid);
-/* Does any? Walks all of /proc. May wait. */
+/* Is there certainly none on the whole host? The kernel's slab cache of them was never used, or has
+ * been emptied (it has a constructor, so that it is never merged with another cache:
+ * fs/userfaultfd.c). false: there may be one, or the file cannot be read. Never waits for a
+ * process; a few microseconds. */
+bool host_rules_out_userfaultfd(struct sys *sys);
+/* Does anybody hold one? Walks all of /proc unless it is ruled out. May wait. */
 bool host_has_userfaultfd(struct sys *sys);

@@ -23,11 +23,23 @@ bool process_may_hold_userfaultfd(struct sys *sys, pid_t pid)
 	return d.has_uffd || !d.is_complete;
 }
 
+bool host_rules_out_userfaultfd(struct sys *sys)
+{
+	char text[64];
+	ssize_t n = sys_read_at(sys->rootfd, "sys/kernel/slab/userfaultfd_ctx_cache/total_objects",
+				text, sizeof(text));
+
+	/* "0", or "21 N0=21" on hosts with NUMA */
+	return n > 1 && text[0] == '0' && (text[1] == '\n' || text[1] == ' ');
+}
+
 bool host_has_userfaultfd(struct sys *sys)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	size_t n;
 
+	if (host_rules_out_userfaultfd(sys))
+		return false;
 	if (process_list(sys, &pids, &n) < 0)
 		return true;
 	for (size_t i = 0; i < n; i++)

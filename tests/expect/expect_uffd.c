@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* KERNEL.md 2.4, 1.5 EBUSY: what collapse does under each userfaultfd mode. WP refuses the mapping
  * after it has paid for the copy; MISSING refuses to fill holes; MINOR maps without an event. thpd
- * skips them all (VmFlags uw, um, ui); these are the reasons. */
+ * skips them all (VmFlags uw, um, ui); these are the reasons. And while one exists, its slab cache
+ * is not empty (host_rules_out_userfaultfd()). */
 #include "expect.h"
 
 #include <errno.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -83,9 +85,37 @@ static void minor(expect *t)
 	expect_target_stop(&vmm);
 }
 
+/* Objects in the kernel's slab cache of userfaultfds, free ones included; -errno. */
+static int64_t slab_objects(void)
+{
+	FILE *f = fopen("/sys/kernel/slab/userfaultfd_ctx_cache/total_objects", "re");
+	unsigned long long n = 0;
+	int items;
+
+	if (!f)
+		return -errno;
+	items = fscanf(f, "%llu", &n);
+	(void)fclose(f);
+	return items == 1 ? (int64_t)n : -EIO;
+}
+
+static void leaves_a_trace(expect *t)
+{
+	expect_target vmm = expect_target_holding(EXPECT_ANON, 1, 0);
+	const int64_t n = slab_objects();
+
+	if (n < 0)
+		expect_skip(t, "no /sys/kernel/slab (CONFIG_SLUB_DEBUG)", "trace");
+	else if (arm(&vmm, vmm.bytes, UFFDIO_REGISTER_MODE_MISSING) < 0)
+		expect_skip(t, "no userfaultfd", "trace");
+	else
+		expect_is(t, slab_objects() > 0, 1, "its slab cache is not empty");
+	expect_target_stop(&vmm);
+}
+
 int main(void)
 {
-	expect t = expect_begin(10);
+	expect t = expect_begin(11);
 	const int64_t block = (int64_t)memstate_block_bytes();
 
 	write_protect(&t);
@@ -94,5 +124,6 @@ int main(void)
 	missing(&t, EXPECT_ANON, 1, block, "anon, full block");
 	missing(&t, EXPECT_ANON, 2, -EBUSY, "anon, block with holes");
 	minor(&t);
+	leaves_a_trace(&t);
 	return expect_end(&t);
 }

@@ -233,6 +233,28 @@ static void prctl_and_uffd_are_seen(void **state)
 	assert_true(host_has_userfaultfd(&t->sys));
 }
 
+static void empty_slab_cache_rules_uffd_out(void **state)
+{
+	static const char file[] = "sys/kernel/slab/userfaultfd_ctx_cache/total_objects";
+	static const struct {
+		const char *text;
+		bool is_ruled_out;
+	} cases[] = {{"0\n", true},	    {"0 N0=0 N1=0\n", true},
+		     {"21 N0=21\n", false}, {"07\n", false},
+		     {"", false},	    {"0", false}};
+	struct tree *t = *state;
+
+	put_link(t, "proc/77/fd/11", "anon_inode:[userfaultfd]");
+	put_process(t, "");
+	assert_false(host_rules_out_userfaultfd(&t->sys)); /* no such file */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		(void)unlinkat(t->sys.rootfd, file, 0);
+		put(t, file, cases[i].text);
+		assert_int_equal(host_rules_out_userfaultfd(&t->sys), cases[i].is_ruled_out);
+		assert_int_equal(host_has_userfaultfd(&t->sys), !cases[i].is_ruled_out);
+	}
+}
+
 static void vanished_process_is_an_outcome(void **state)
 {
 	struct tree *t = *state;
@@ -566,6 +588,7 @@ int main(void)
 		TREE_TEST(vm_is_identified),
 		TREE_TEST(name_comes_from_qemu_then_comm),
 		TREE_TEST(prctl_and_uffd_are_seen),
+		TREE_TEST(empty_slab_cache_rules_uffd_out),
 		TREE_TEST(vanished_process_is_an_outcome),
 		TREE_TEST(size_is_checked_cheaply),
 		TREE_TEST(backings_are_told_apart),
