@@ -21,7 +21,7 @@
  *    the frame, kpageflags of one frame tells whether the folio is of block size (look_frame.c).
  *    Behind such a block most are alike, so the next one is asked in the opposite order: a frame
  *    that is not congruent with its address, or not of a folio of block size, cannot be mapped
- *    huge, and saves the scan.
+ *    huge, and saves the scan. Once two are alike, two are asked at a time.
  * 4. count: swapped pages and guards are counted with the whole block (look_pages.c).
  *
  * CPU milliseconds per GiB (6.18, 2 CPUs, 2 GiB, 2 MiB blocks, best of 5):
@@ -37,7 +37,9 @@
  *           "present and not huge"               -       -   0.035       -
  *   the same without PAGEMAP_SCAN (look_old.c)  9.3      22     5.1     0.9
  *
- * (look_old.c on folios reads smaps as well.) The seek asks for no PAGE_FILE: with it the kernel
+ * (look_old.c on folios reads smaps as well.) The table is from before two blocks were asked at a time;
+ * that made look_blocks 1.4 times cheaper on folios and 1.3 times on small ones (another machine,
+ * builds in turns, three runs: 6.4 to 8.9 and 24 to 31 times cheaper than smaps there). The seek asks for no PAGE_FILE: with it the kernel
  * looks at each page's own record, 0.1 ms per GiB more here and three times the cost in look_pages.
  *
  * One call covers at most one GiB: the kernel holds the VMM's mmap lock for reading during a call,
@@ -179,38 +181,66 @@ static int add_pages(const struct look *l, hva_t block, const struct page_region
 	return add_judged(l, block, entry, seen == SEEN_UNKNOWN ? SEEN_PAGES : seen, b);
 }
 
-/* The frame says that a block is one folio: then only a scan can tell how it is mapped. 1: page by
- * page, 0: not so, or no longer; -errno. */
-static int folio_is_mapped_by_pages(const struct look *l, hva_t block)
+/* The frame says that these pages are parts of folios of block size: then only a scan can tell how
+ * they are mapped. 1: page by page, 0: not so, or no longer; -errno. */
+static int are_mapped_by_pages(const struct look *l, hva_t start, hva_t end)
 {
+	struct pm_scan_arg arg = {.return_mask = PAGE_PRESENT | PAGE_SWAPPED | PAGE_HUGE};
 	struct page_region region;
-	int r = seek(l, block, block + block_bytes(&l->geometry), &region);
+	int r = scan(l, start, end, &arg, &region);
 
 	if (r <= 0)
 		return r;
-	return region.start == block && region.categories == PAGE_PRESENT;
+	return region.start == start && region.end == end && region.categories == PAGE_PRESENT;
 }
 
-/* Step 3 in the opposite order, one block: 1 if it was judged, 0 if it needs a seek, -errno. */
-static int add_by_frame(const struct look *l, hva_t block, struct sight_builder *b)
+/* SEEN_FOLIO or SEEN_SMALL, or anything else where the frame is not enough. */
+static enum seen judge_by_frame(const struct look *l, uint64_t page, uint64_t entry)
 {
-	uint64_t page = block >> l->geometry.base_shift, entry;
-	enum seen seen;
-	int r = read_entry(l, page, &entry);
+	if (!(entry & ENTRY_PRESENT) || !entry_is_never_zero_page(entry))
+		return SEEN_UNKNOWN;
+	return frame_judge(l, page, entry);
+}
+
+/* Step 3 in the opposite order, for a block, or for two that turn out to be alike: these are asked
+ * by the pages at which they meet, so that one read and one scan serve both. 1 if judged, 0 if not,
+ * -errno. */
+static int add_by_frames(const struct look *l, hva_t block, size_t n, struct sight_builder *b)
+{
+	uint64_t bytes = block_bytes(&l->geometry), page = page_bytes(&l->geometry);
+	hva_t start = n == 1 ? block : block + bytes - page;
+	uint64_t first = start >> l->geometry.base_shift, entries[2];
+	enum seen seen = SEEN_UNKNOWN;
+	int r = read_entries(l, first, entries, n);
 
 	if (r < 0)
 		return r;
-	if (!(entry & ENTRY_PRESENT) || !entry_is_never_zero_page(entry))
-		return 0;
-	seen = frame_judge(l, page, entry);
-	if (seen == SEEN_FOLIO)
-		r = folio_is_mapped_by_pages(l, block);
-	else
-		r = seen == SEEN_SMALL;
+	for (size_t i = 0; i < n; i++) {
+		enum seen one = judge_by_frame(l, first + i, entries[i]);
+
+		if (i > 0 && one != seen)
+			return 0;
+		seen = one;
+	}
+	r = seen == SEEN_FOLIO ? are_mapped_by_pages(l, start, start + n * page)
+			       : seen == SEEN_SMALL;
 	if (r <= 0)
 		return r;
-	r = add_judged(l, block, entry, seen, b);
-	return r < 0 ? r : 1;
+	for (size_t i = 0; i < n; i++) {
+		r = add_judged(l, block + i * bytes, entries[i], seen, b);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+/* Two blocks in a row were alike: the next two may be, too. */
+static size_t blocks_at_once(const struct look *l, hva_t at, hva_t end,
+			     const struct sight_builder *b)
+{
+	bool is_run = b->n > 0 && b->list[b->n - 1].blocks >= 2;
+
+	return is_run && end - at >= 2 * block_bytes(&l->geometry) ? 2 : 1;
 }
 
 /* Goes on by frames from *at as far as they are enough. */
@@ -218,11 +248,17 @@ static int add_run_by_frames(const struct look *l, hva_t *at, hva_t end, struct 
 {
 	if (!(l->features & FEATURE_PFN) || !(l->features & FEATURE_KPAGEFLAGS))
 		return 0;
-	for (; *at < end; *at += block_bytes(&l->geometry)) {
-		int r = add_by_frame(l, *at, b);
+	while (*at < end) {
+		size_t n = blocks_at_once(l, *at, end, b);
+		int r = add_by_frames(l, *at, n, b);
 
+		if (r == 0 && n > 1) {
+			n = 1;
+			r = add_by_frames(l, *at, n, b);
+		}
 		if (r <= 0)
 			return r;
+		*at += n * block_bytes(&l->geometry);
 	}
 	return 0;
 }

@@ -10,14 +10,19 @@
 #define FLAG_NOPAGE	   (UINT64_C(1) << 20)
 #define FLAG_ZERO_PAGE	   (UINT64_C(1) << 24)
 
-int read_entry(const struct look *l, uint64_t page, uint64_t *ret)
+int read_entries(const struct look *l, uint64_t page, uint64_t *ret, size_t n)
 {
 	ssize_t r = l->sys->ops->pagemap_read(l->sys, l->process->pagemap_fd, l->process->pid, page,
-					      ret, 1);
+					      ret, n);
 
 	if (r < 0)
 		return (int)r;
-	return r == 0 ? -ESRCH : 0;
+	return (size_t)r < n ? -ESRCH : 0;
+}
+
+int read_entry(const struct look *l, uint64_t page, uint64_t *ret)
+{
+	return read_entries(l, page, ret, 1);
 }
 
 bool entry_is_never_zero_page(uint64_t entry)

@@ -41,8 +41,10 @@ void tally_add(struct tally *t, const struct look *l, uint64_t first, uint64_t n
 /* What the counts say; asks the frames where pages are mapped one by one. 0 or -errno. */
 int tally_judge(const struct tally *t, const struct look *l, struct sight *ret);
 
-/* One pagemap entry. 0, -ESRCH if the mm is gone, or -errno. */
+/* One pagemap entry, or n of them from page index `page` on. 0, -ESRCH if the mm is gone, or
+ * -errno. */
 int read_entry(const struct look *l, uint64_t page, uint64_t *ret);
+int read_entries(const struct look *l, uint64_t page, uint64_t *ret, size_t n);
 
 /* What the frame behind a present entry of page index `page` is part of: SEEN_FOLIO, SEEN_SMALL,
  * SEEN_PAGES (not readable), or SEEN_UNKNOWN (the frame has no flags: DAX; only a scan can tell).
