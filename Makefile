@@ -27,16 +27,10 @@ B := build/$(MODE)
 BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev
 TEST_DEPS := clang libclang-rt-14-dev llvm libcmocka-dev clang-format cppcheck qemu-system-x86 seabios ipxe-qemu \
 	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd
+LAB_DEPS := mmdebstrap e2fsprogs xz-utils debian-archive-keyring
 
-.PHONY: help deps
-help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
-	@echo
-	@echo '  MODE=release|san|tsan|cov|fuzz  how it is built (default release); CC=gcc|clang; V=1 shows the commands'
-	@echo '  DESTDIR= prefix= unitdir=       where install puts things'
-
-deps: ## install what building and testing needs, through apt (asks the network only if something is missing)
-	$(Q)missing=$$(for p in $(BUILD_DEPS) $(TEST_DEPS); do \
+# $(call install_missing,packages): asks the network only if one is missing
+install_missing = $(Q)missing=$$(for p in $(1); do \
 		dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^.i' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		echo "installing:" $$missing; \
@@ -44,7 +38,20 @@ deps: ## install what building and testing needs, through apt (asks the network 
 		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-NO_BUILD_GOALS := help deps clean run check bench format
+.PHONY: help deps lab-deps
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo
+	@echo '  MODE=release|san|tsan|cov|fuzz  how it is built (default release); CC=gcc|clang; V=1 shows the commands'
+	@echo '  DESTDIR= prefix= unitdir=       where install puts things'
+
+deps: ## install what building and testing needs, through apt (asks the network only if something is missing)
+	$(call install_missing,$(BUILD_DEPS) $(TEST_DEPS))
+
+lab-deps: deps
+	$(call install_missing,$(LAB_DEPS))
+
+NO_BUILD_GOALS := help deps lab-deps clean run check bench format lab check-lab lab-shell
 ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 
 # ---- Tools and flags -------------------------------------------------------------------------
@@ -129,7 +136,7 @@ FLAGS_LINE := $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(B); echo '$(subst ','\'',$(FLAGS_LINE))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_LINE))' > $@
 
-.PHONY: FORCE all run check bench lint format install clean
+.PHONY: FORCE all run check bench lab check-lab lab-shell lint format install clean
 
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -266,6 +273,20 @@ bench: deps ## the side-by-side measurements: a table and build/bench.json; twen
 
 check: deps ## every test of this machine; closes with "N passed, N failed, N skipped"
 	$(Q)tests/check.sh
+
+# ---- The lab: a virtual KVM host (tests/lab) ---------------------------------------------------
+
+KERNEL ?= 6.12
+lab: lab-deps ## fetch and build the virtual KVM hosts of check-lab into build/lab: about two minutes, 600 MiB
+	$(Q)tests/lab/build.sh
+
+check-lab: lab ## run the scenarios in them: KERNELS='6.1 6.12 7' SCENARIOS='service expect' JOBS=2
+	$(Q)$(MAKE) --no-print-directory -s all live-programs expect-programs
+	$(Q)tests/lab/check.sh build/$(MODE)
+
+lab-shell: lab ## a root shell in one, thpd installed: KERNEL=6.12
+	$(Q)$(MAKE) --no-print-directory -s all live-programs expect-programs
+	$(Q)tests/lab/run.sh build/$(MODE) $(KERNEL) --shell
 
 format: ## clang-format on everything
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -37,10 +37,11 @@
  *           "present and not huge"               -       -   0.035       -
  *   the same without PAGEMAP_SCAN (look_old.c)  9.3      22     5.1     0.9
  *
- * (look_old.c on folios reads smaps as well.) The table is from before two blocks were asked at a time;
- * that made look_blocks 1.4 times cheaper on folios and 1.3 times on small ones (another machine,
- * builds in turns, three runs: 6.4 to 8.9 and 24 to 31 times cheaper than smaps there). The seek asks for no PAGE_FILE: with it the kernel
- * looks at each page's own record, 0.1 ms per GiB more here and three times the cost in look_pages.
+ * (look_old.c on folios reads smaps as well.) The table is from before two blocks were asked at a
+ * time; that made look_blocks 1.4 times cheaper on folios and 1.3 times on small ones (another
+ * machine, builds in turns, three runs: 6.4 to 8.9 and 24 to 31 times cheaper than smaps there).
+ * The seek asks for no PAGE_FILE: with it the kernel looks at each page's own record, 0.1 ms per
+ * GiB more here and three times the cost in look_pages.
  *
  * One call covers at most one GiB: the kernel holds the VMM's mmap lock for reading during a call,
  * 0.04 ms for a huge GiB, 3 ms at worst (page tables that are all empty), and a thread of the VMM

@@ -26,6 +26,7 @@ THPD_PID=''
 THPD_LOG=''
 THPD_WRAP=()
 HOLDER_COMM=''
+HOLDER_WRAP=()
 declare -A HOLDER_PID=() HOLDER_START=() HOLDER_IN=() HOLDER_OUT=() HOLDER_ADDR=() HOLDER_BYTES=()
 
 # --- TAP -----------------------------------------------------------------------------------------
@@ -289,6 +290,7 @@ claims_at_least() {
 # --- plain memory holders ------------------------------------------------------------------------
 
 # A holder is a process that looks like a VMM to thpd if its name begins with vmm-, and does what it is told.
+# HOLDER_WRAP: a command in front of it that executes it (setpriv).
 start_holder() {
 	local name=$1 in out pid ready program
 	shift
@@ -296,7 +298,7 @@ start_holder() {
 	ln -sf "$program" "$T/bin/$HOLDER_COMM$name"
 	mkfifo "$T/$name.in" "$T/$name.out"
 	exec {in}<>"$T/$name.in" {out}<>"$T/$name.out"
-	"$T/bin/$HOLDER_COMM$name" "$@" <"$T/$name.in" >"$T/$name.out" 2>>"$T/holders.log" {in}>&- {out}>&- &
+	"${HOLDER_WRAP[@]}" "$T/bin/$HOLDER_COMM$name" "$@" <"$T/$name.in" >"$T/$name.out" 2>>"$T/holders.log" {in}>&- {out}>&- &
 	pid=$!
 	disown "$pid"
 	HOLDER_PID[$name]=$pid HOLDER_IN[$name]=$in HOLDER_OUT[$name]=$out

@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Every scenario on every kernel, or those named:  KERNELS='6.1 7' SCENARIOS='service' JOBS=2 check.sh BUILD-DIR
+#
+# A line a run, the failed tests below it; build/lab/junit.xml has the same. A run that gave no result (the
+# emulated machine hung) is tried once more and counted as a retry. Closes with the line of counts.
+set -uo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$HERE/../.." || exit 1
+BUILD=$1
+LAB=build/lab
+: "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
+: "${SCENARIOS:=$(cd "$HERE/scenarios" && ls -- *.sh | sed 's/\.sh$//')}"
+: "${JOBS:=2}"
+mkdir -p "$LAB/results"
+rm -f "$LAB"/results/*
+
+count() { # PATTERN FILE: TAP lines, skips apart
+	grep -E "$1" "$2" | grep -vciE '# *SKIP'
+}
+
+# PASSED FAILED SKIPPED RETRIED SECONDS KERNEL SCENARIO in results/KERNEL-SCENARIO
+run_one() { # KERNEL SCENARIO
+	local name=$1-$2 tap=$LAB/results/$1-$2.tap rc=0 retried=0 failed began=$SECONDS
+	"$HERE/run.sh" "$BUILD" "$1" "$2" >"$tap" 2>&1 || rc=$?
+	if [ $rc = 2 ]; then
+		retried=1 rc=0
+		"$HERE/run.sh" "$BUILD" "$1" "$2" >"$tap" 2>&1 || rc=$?
+	fi
+	failed=$(count '^not ok' "$tap")
+	[ $rc = 0 ] || [ "$failed" -gt 0 ] || failed=1
+	echo "$(count '^ok' "$tap") $failed $(grep -ciE '^(not )?ok .*# *SKIP' "$tap") $retried $((SECONDS - began)) $1 $2" \
+		>"$LAB/results/$name"
+	if [ "$failed" = 0 ]; then
+		printf 'ok   %-6s %-12s %s passed, %s s%s\n' "$1" "$2" "$(count '^ok' "$tap")" $((SECONDS - began)) \
+			"$([ $retried = 0 ] || echo ', at the second try')"
+	else
+		printf 'FAIL %-6s %-12s\n' "$1" "$2"
+		grep -vE '^ok|^1\.\.' "$tap" | grep -vE '^# [a-z_]+: ok ' | tail -n 30 | sed 's/^/     /'
+	fi
+}
+
+xml_text() {
+	sed 's/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g; s/"/\&quot;/g'
+}
+
+junit() {
+	local passed failed skipped retried seconds kernel scenario file
+	echo '<?xml version="1.0" encoding="UTF-8"?>'
+	echo '<testsuites name="lab">'
+	for file in "$LAB"/results/*[!p]; do
+		read -r passed failed skipped retried seconds kernel scenario <"$file"
+		printf '<testsuite name="%s on %s" tests="%d" failures="%d" skipped="%d" time="%d">\n' "$scenario" "$kernel" \
+			$((passed + failed + skipped)) "$failed" "$skipped" "$seconds"
+		[ "$retried" = 0 ] || echo '<properties><property name="retried" value="1"/></properties>'
+		sed -nE 's/^(ok|not ok) [0-9]+ - (.*)$/\1\t\2/p' "$file.tap" | xml_text |
+			while IFS=$'\t' read -r verdict text; do
+				printf '<testcase classname="lab.%s" name="%s">' "$scenario" "$text"
+				[ "$verdict" = ok ] || printf '<failure/>'
+				echo '</testcase>'
+			done
+		echo '</testsuite>'
+	done
+	echo '</testsuites>'
+}
+
+for kernel in $KERNELS; do
+	for scenario in $SCENARIOS; do
+		while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n; done
+		run_one "$kernel" "$scenario" &
+	done
+done
+wait
+junit >"$LAB/junit.xml"
+cat "$LAB"/results/*[!p] | awk '{ r += $4; f += $2; p += $1; s += $3 } END {
+	if (r) printf "%d tried twice\n", r
+	printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 || p == 0 }'

@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Boots a virtual KVM host and runs a scenario in it, or a shell.
+#
+#   run.sh BUILD-DIR KERNEL SCENARIO     TAP on stdout; 0 passed, 1 failed, 2 no result (the machine did not
+#                                        come to an end: the caller may try once more)
+#   run.sh BUILD-DIR KERNEL --shell      a root shell on this terminal; leave it with `exit`
+#
+# A scenario is tests/lab/scenarios/NAME.sh, run there as root on a booted system with the built programs in
+# /lab/build, the tests in /lab/tests and thpd installed as `make install` does it. The machine has 2 processors,
+# 4 GiB on two nodes, and /dev/kvm. What it said is kept in build/lab/runs/KERNEL-SCENARIO/.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$HERE/../.."
+BUILD=$1 KERNEL=$2 SCENARIO=$3
+LAB=$PWD/build/lab
+RUN=$LAB/runs/$KERNEL-$SCENARIO
+SECONDS_MAX=${LAB_SECONDS:-300}
+# A complaint of the kernel fails the run, whatever the scenario says.
+COMPLAINTS='WARNING: |BUG: |Oops|Call Trace|possible (recursive|circular) locking|Kernel panic|detected stall'
+
+say() {
+	printf '# %s\n' "$*"
+}
+
+# --- what travels with the initrd -----------------------------------------------------------------
+
+write_run_script() { # FILE
+	cat >"$1" <<-END
+		#!/bin/bash
+		stty -onlcr
+		cp -a /lab/root/. /
+		systemctl daemon-reload
+		modprobe -a kvm_amd nfit nd_pmem dax_pmem device_dax
+		udevadm settle
+		echo 0 >/proc/sys/kernel/numa_balancing
+		export THPD_BUILD=/lab/build KERNEL=$KERNEL
+		cd /lab
+		$2
+	END
+	chmod +x "$1"
+}
+
+make_payload() { # COMMAND
+	local tree=$RUN/tree/payload
+	mkdir -p "$tree"/{build/tests,tests}
+	make --no-print-directory -s install DESTDIR="$tree/root" prefix=/usr unitdir=/usr/lib/systemd/system \
+		MODE="${BUILD##*/}" >/dev/null
+	cp "$BUILD"/{thpd,thpctl} "$tree/build/"
+	cp -a "$BUILD"/tests/{live,expect} "$tree/build/tests/"
+	cp -a tests/{live,lib,lab} "$tree/tests/"
+	write_run_script "$tree/run" "$1"
+	(cd "$RUN/tree" && find . | cpio -o -H newc --quiet) >"$RUN/payload"
+	rm -rf "$RUN/tree"
+	cat "$LAB/kernel-$KERNEL.initrd" "$RUN/payload" >"$RUN/initrd"
+	rm "$RUN/payload"
+}
+
+# --- the machine ----------------------------------------------------------------------------------
+
+# Two nodes, MTTCG, EPYC: the combination that is solid (500 boots and more without a failure).
+boot() { # QEMU-OPTIONS... for the serial ports
+	exec nice -n 10 timeout -k 5 "$SECONDS_MAX" "$LAB/qemu/usr/bin/qemu-system-x86_64" \
+		-L "$LAB/qemu/usr/share/qemu" -L /usr/share/seabios -L /usr/share/qemu \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-machine q35,hpet=off -accel tcg,thread=multi,tb-size=512 -cpu EPYC -smp 2,sockets=2 -m 4G \
+		-object memory-backend-ram,id=m0,size=2G -object memory-backend-ram,id=m1,size=2G \
+		-numa node,nodeid=0,memdev=m0,cpus=0 -numa node,nodeid=1,memdev=m1,cpus=1 \
+		-drive "file=$LAB/image,if=none,id=d0,format=raw,readonly=on" -device virtio-blk-pci,drive=d0 \
+		-object rng-random,id=r0,filename=/dev/urandom -device virtio-rng-pci,rng=r0 \
+		-kernel "$LAB/kernel-$KERNEL.vmlinuz" -initrd "$RUN/initrd" \
+		-append "console=ttyS0 rdinit=/init mitigations=off nokaslr quiet loglevel=4 systemd.show_status=false audit=0 lsm= panic=-1 tsc=reliable no_timer_check" \
+		"$@" 2>"$RUN/qemu.log"
+}
+
+run_scenario() {
+	(boot -serial "file:$RUN/console.log" -serial "file:$RUN/out.raw" </dev/null) || true
+	tr -d '\r' <"$RUN/out.raw" >"$RUN/out.log" 2>/dev/null || true
+}
+
+judge() {
+	local complaint status
+	grep -aE '^(ok|not ok|1\.\.|#)' "$RUN/out.log" || true
+	complaint=$(grep -aEm 1 "$COMPLAINTS" "$RUN/console.log" || true)
+	status=$(sed -n 's/^LAB-EXIT \([0-9]*\)$/\1/p' "$RUN/out.log" | tail -n 1)
+	[ -z "$complaint" ] || { echo "not ok - the kernel complained: $complaint"; say "see $RUN/console.log"; return 1; }
+	[ -n "$status" ] || { say "the machine said nothing of how it ended: $RUN"; tail -n 5 "$RUN"/{console,qemu}.log | sed 's/^/#   /'; return 2; }
+	[ "$status" = 0 ] || say "ended with status $status: see $RUN"
+	[ "$status" = 0 ] || return 1
+}
+
+[ -e "$LAB/kernel-$KERNEL.made" ] || { echo "lab: no kernel '$KERNEL' in build/lab: make lab" >&2; exit 1; }
+rm -rf "$RUN"
+mkdir -p "$RUN"
+if [ "$SCENARIO" = --shell ]; then
+	SECONDS_MAX=infinity
+	make_payload 'setsid -c bash -l'
+	boot -serial "file:$RUN/console.log" -serial stdio
+fi
+[ -e "$HERE/scenarios/$SCENARIO.sh" ] || { echo "lab: no scenario '$SCENARIO' in tests/lab/scenarios" >&2; exit 1; }
+make_payload "bash tests/lab/scenarios/$SCENARIO.sh"
+run_scenario
+rc=0
+judge || rc=$?
+rm -f "$RUN/initrd" "$RUN/out.raw"
+exit $rc
