@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -53,6 +54,7 @@ static void targets_stop(targets *all)
 static void with_knob(expect *t, const char *path, const char *value, const int64_t want[3])
 {
 	const uint64_t page = memstate_page_bytes();
+	const char *scope = strstr(path, "hugepages-") ? "per-size" : "global";
 	targets all = targets_start();
 	expect_guard knob;
 	const int r = expect_knob_push(t, &knob, path, value);
@@ -63,7 +65,7 @@ static void with_knob(expect *t, const char *path, const char *value, const int6
 			expect_skip(t,
 				    r == -ENOENT ? "kernel < 6.11: no per-size shmem knob"
 						 : "the sysfs knob cannot be written",
-				    "shmem_enabled=%s", value);
+				    "%s shmem_enabled=%s", scope, value);
 		targets_stop(&all);
 		return;
 	}
@@ -72,11 +74,11 @@ static void with_knob(expect *t, const char *path, const char *value, const int6
 	got[2] = expect_collapse_blocks(&all.advised, 0, 1);
 	got[3] = expect_collapse_blocks(&all.tmpfs, 0, 1);
 	expect_knob_pop(t, &knob);
-	expect_is(t, got[0], want[0] < 0 ? want[0] : (int64_t)page, "%s: memfd, one-page question",
-		  value);
-	expect_is(t, got[1], want[0], "%s: memfd", value);
-	expect_is(t, got[2], want[1], "%s: memfd with MADV_HUGEPAGE", value);
-	expect_is(t, got[3], want[2], "%s: named tmpfs file", value);
+	expect_is(t, got[0], want[0] < 0 ? want[0] : (int64_t)page,
+		  "%s %s: memfd, one-page question", scope, value);
+	expect_is(t, got[1], want[0], "%s %s: memfd", scope, value);
+	expect_is(t, got[2], want[1], "%s %s: memfd with MADV_HUGEPAGE", scope, value);
+	expect_is(t, got[3], want[2], "%s %s: named tmpfs file", scope, value);
 	targets_stop(&all);
 }
 

@@ -15,7 +15,7 @@ cd "$HERE/../.."
 BUILD=$1 KERNEL=$2 SCENARIO=$3
 LAB=$PWD/build/lab
 RUN=$LAB/runs/$KERNEL-$SCENARIO
-SECONDS_MAX=${LAB_SECONDS:-300}
+SECONDS_MAX=${LAB_SECONDS:-600}
 # A complaint of the kernel fails the run, whatever the scenario says.
 COMPLAINTS='WARNING: |BUG: |Oops|Call Trace|possible (recursive|circular) locking|Kernel panic|detected stall'
 
