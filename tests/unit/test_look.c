@@ -410,6 +410,59 @@ static void without_a_pagemap_nothing_is_claimed(void **state)
 	assert_int_equal(b->n, 0);
 }
 
+/* Blocks of one map by letters: f a folio mapped by pages, s small, h huge, - nothing. */
+static void make_pattern(memstate_map *m, const char *pattern)
+{
+	uint64_t block = memstate_block_bytes();
+
+	for (size_t i = 0; pattern[i]; i++) {
+		uint8_t *at = m->addr + i * block;
+
+		if (pattern[i] == '-')
+			continue;
+		assert_int_equal(memstate_fill_small(at, block, 1), 0);
+		if (pattern[i] != 's')
+			assert_int_equal(memstate_make_huge(at, block), 0);
+		if (pattern[i] == 'f')
+			assert_int_equal(memstate_make_pte_mapped(at, block), 0);
+	}
+}
+
+static enum seen seen_of(char letter)
+{
+	return letter == 'f'   ? SEEN_FOLIO
+	       : letter == 's' ? SEEN_SMALL
+	       : letter == 'h' ? SEEN_HUGE
+			       : SEEN_NOTHING;
+}
+
+/* Two alike blocks make the look ask two at a time: what comes next differs, at either
+ * place of the two. */
+static void runs_end_at_every_place(void **state)
+{
+	static const char *const patterns[] = {
+		"fffs", "ffffs", "sssf", "ssssf", "fffh",  "ffffh", "sssh",	"ssssh",
+		"fff-", "ffff-", "sss-", "ssss-", "ffsfs", "ssfsf", "hfffhsss", "ffsffs",
+	};
+	struct bench *b = *state;
+
+	need(b, FEATURE_PAGEMAP_SCAN | FEATURE_COLLAPSE | FEATURE_COLLAPSE_SHMEM,
+	     "PAGEMAP_SCAN and MADV_COLLAPSE");
+	need(b, FEATURE_PFN | FEATURE_KPAGEFLAGS, "CAP_SYS_ADMIN for PFNs");
+	for (size_t k = 0; k < sizeof(patterns) / sizeof(*patterns); k++) {
+		const char *pattern = patterns[k];
+		memstate_map m = MEMSTATE_MAP_INIT;
+
+		assert_int_equal(
+			memstate_map_memfd(&m, strlen(pattern) * memstate_block_bytes(), 0), 0);
+		make_pattern(&m, pattern);
+		look_at(b, &m);
+		for (unsigned i = 0; pattern[i]; i++)
+			expect_seen(b, &m, i, seen_of(pattern[i]));
+		memstate_unmap(&m);
+	}
+}
+
 int main(void)
 {
 #define LOOK_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
@@ -425,6 +478,7 @@ int main(void)
 		LOOK_TEST(ranges_that_are_no_blocks_are_refused),
 		LOOK_TEST(dead_memory_is_not_empty_memory),
 		LOOK_TEST(without_a_pagemap_nothing_is_claimed),
+		LOOK_TEST(runs_end_at_every_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
