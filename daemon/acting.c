@@ -89,7 +89,8 @@ static void ask_why_refused(struct guest *g, hva_t start)
 {
 	const struct region *region = snapshot_find_region(&g->snapshot, start);
 
-	if (!region || region->are_flags_known)
+	/* Of a process with a 1 GiB device-dax mapping they are never read. */
+	if (!region || region->are_flags_known || g->snapshot.vm.has_device_dax_1g)
 		return;
 	g->want_flags = true;
 	g->is_due = true;

@@ -11,6 +11,7 @@
 #include "manager.h"
 #include "pulse.h"
 #include "scouting.h"
+#include "silence.h"
 
 /* Pids that were looked at and are no VMs: not identified again for a while, unless their size
  * changed. */
@@ -38,8 +39,9 @@ struct discovery {
 struct sweep {
 	pid_t *pids; /* owned, while the scout is out */
 	struct scouting *scouting;
-	bool is_uffd_seen; /* so far */
-	bool is_done;	   /* once */
+	struct silence silence; /* who is not asked for a while */
+	bool is_uffd_seen;	/* so far */
+	bool is_done;		/* once */
 	uint64_t done_ns, began_ns;
 };
 

@@ -18,15 +18,32 @@
 /* A sweep takes milliseconds. One that is held up by processes which do not answer, a second each,
  * is not waited for longer than this if there was one before. */
 #define PATIENCE_NS (UINT64_C(10) * 1000000000)
+/* They are asked again after this time. */
+#define SILENCE_NS (UINT64_C(60) * 1000000000)
+
+/* Known at once, also while the search is held up: nobody waits for its end for ever. */
+static void note_uffd(struct manager *m)
+{
+	m->sweep.is_uffd_seen = true;
+	if (m->host.is_uffd_seen)
+		return;
+	m->host.is_uffd_seen = true;
+	/* Their flags have to be read before anything is done to them. */
+	for (struct guest *g = m->guests; g; g = g->next)
+		g->is_due = true;
+}
 
 static void take_answer(void *userdata, const struct scout_report *r)
 {
 	struct manager *m = userdata;
 
-	if (r->err == 0)
-		m->sweep.is_uffd_seen |= r->may_hold_uffd;
-	else
+	if (r->err != 0) {
 		m->counters.silent_processes++;
+		silence_note(&m->sweep.silence, m->sweep.pids[r->index],
+			     manager_now_ns(m) + SILENCE_NS);
+	} else if (r->may_hold_uffd) {
+		note_uffd(m);
+	}
 }
 
 static void conclude(struct manager *m)
@@ -35,10 +52,6 @@ static void conclude(struct manager *m)
 
 	s->is_done = true;
 	s->done_ns = manager_now_ns(m);
-	if (s->is_uffd_seen && !m->host.is_uffd_seen)
-		for (struct guest *g = m->guests; g; g = g->next)
-			g->is_due = true; /* their flags have to be read before anything is done to
-					     them */
 	m->host.is_uffd_seen = s->is_uffd_seen;
 	manager_wake_at(m, 0);
 }
@@ -54,6 +67,23 @@ static void end_sweep(void *userdata)
 	conclude(m);
 }
 
+/* Every process but those that lately did not answer. */
+static int list_subjects(struct manager *m, size_t *ret_n)
+{
+	struct sweep *s = &m->sweep;
+	size_t n, kept = 0;
+	int r = process_list(m->sys, &s->pids, &n);
+
+	if (r < 0)
+		return r;
+	silence_forget(&s->silence, manager_now_ns(m));
+	for (size_t i = 0; i < n; i++)
+		if (!silence_covers(&s->silence, s->pids[i]))
+			s->pids[kept++] = s->pids[i];
+	*ret_n = kept;
+	return 0;
+}
+
 static int start_sweep(struct manager *m)
 {
 	struct sweep *s = &m->sweep;
@@ -63,7 +93,7 @@ static int start_sweep(struct manager *m)
 		.end = end_sweep,
 		.userdata = m,
 	};
-	int r = process_list(m->sys, &s->pids, &plan.n);
+	int r = list_subjects(m, &plan.n);
 
 	if (r < 0)
 		return r;
@@ -113,4 +143,5 @@ void sweep_stop(struct manager *m)
 	m->sweep.scouting = scouting_free(m->sweep.scouting);
 	free(m->sweep.pids);
 	m->sweep.pids = NULL;
+	silence_clear(&m->sweep.silence);
 }

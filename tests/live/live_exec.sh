@@ -32,5 +32,10 @@ for kind in memfd anon; do
 	ok "and thpd's account is right" wait_until "$THPD_DEADLINE" claims_at_least 100 "$pid"
 	stop_holder "$name"
 done
+# A known stranger makes no new pid when it becomes a VMM, and is not young any more: its memory gives it away.
+HOLDER_WRAP=(bash -c 'read -rt 8 <> <(:); exec "$@"' late)
+ok "a process that waited for long becomes a VMM" start_holder vmm-late --size=128
+ok "thpd finds it before the minute is over" wait_until 40 vm_is_listed "${HOLDER_PID[vmm-late]}"
+ok "and makes it huge" wait_until "$THPD_DEADLINE" holder_is_huge vmm-late
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 live_end
