@@ -3,7 +3,7 @@
 # An apt of our own: packages of other Debian releases are downloaded and unpacked, nothing of them is
 # installed. The mirror is the one of the machine's own sources, signatures are checked by apt.
 #
-#   apt_begin DIR SUITE...      lists below DIR; asks the network unless they are there already
+#   apt_begin DIR SUITE...      lists below DIR; asks the network unless there are some of today
 #   apt_own COMMAND ARG...      apt-get or apt-cache with these lists
 #   apt_fetch DIR PACKAGE...    .deb files into DIR
 
@@ -18,16 +18,18 @@ apt_begin() {
 	APT_DIR=$1
 	shift
 	mirror=$(apt_mirror)
-	[ -n "$mirror" ] || { echo "lab: apt has no lists of Debian: run apt-get update" >&2; return 1; }
+	[ -n "$mirror" ] || { apt-get update -qq && mirror=$(apt_mirror); }
+	[ -n "$mirror" ] || { echo "lab: the machine's own sources name no Debian archive" >&2; return 1; }
 	mkdir -p "$APT_DIR"/lists/partial "$APT_DIR"/cache/archives/partial
 	lists=$(for suite in "$@"; do
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
 	done)
-	if [ "$lists" != "$(cat "$APT_DIR/sources.list" 2>/dev/null)" ]; then
-		printf '%s\n' "$lists" >"$APT_DIR/sources.list.new"
-		apt_own apt-get -o Dir::Etc::sourcelist="$APT_DIR/sources.list.new" -qq update || return 1
-		mv "$APT_DIR/sources.list.new" "$APT_DIR/sources.list"
-	fi
+	# Older ones name packages that may be gone from the mirror.
+	[ "$lists" != "$(cat "$APT_DIR/sources.list" 2>/dev/null)" ] ||
+		[ -n "$(find "$APT_DIR/sources.list" -mmin +1440)" ] || return 0
+	printf '%s\n' "$lists" >"$APT_DIR/sources.list.new"
+	apt_own apt-get -o Dir::Etc::sourcelist="$APT_DIR/sources.list.new" -qq update || return 1
+	mv "$APT_DIR/sources.list.new" "$APT_DIR/sources.list"
 }
 
 apt_own() {

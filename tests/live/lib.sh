@@ -346,6 +346,10 @@ holder_is_huge() {
 	share_is_at_least 100 "$(holder_huge "$1" 2>/dev/null)"
 }
 
+holder_has_nothing_huge() {
+	is_equal "$(holder_huge "$1" | cut -d ' ' -f 1)" 0
+}
+
 holder_is_alive() {
 	process_is "${HOLDER_PID[$1]:-0}" "${HOLDER_START[$1]:-0}"
 }

@@ -37,10 +37,6 @@ is_barred() {
 	is_equal "$(vm_field "$1" '.reasons.userfaultfd')" $((MIB << 20))
 }
 
-nothing_is_huge() {
-	is_equal "$(holder_huge "$1" | cut -d ' ' -f 1)" 0
-}
-
 # Before Linux 6.4 a collapse fills what a pager waits for (KERNEL.md B7): as long as any userfaultfd is in use on
 # the host, nobody's shared memory is touched.
 is_kernel_before_6_4() {
@@ -51,8 +47,8 @@ is_kernel_before_6_4() {
 
 everybody_is_left_alone() {
 	ok "the first is barred: userfaultfd" wait_until "$THPD_DEADLINE" is_barred "$pid"
-	ok "the first was left alone" nothing_is_huge vmm-a
-	ok "so was the other" nothing_is_huge vmm-b
+	ok "the first was left alone" holder_has_nothing_huge vmm-a
+	ok "so was the other" holder_has_nothing_huge vmm-b
 	ok "the pager ends" holder vmm-a disarm
 	armed=$SECONDS
 	ok "what thpd knows of pagers becomes old" wait_until 30 sweep_is_old
@@ -63,7 +59,7 @@ everybody_is_left_alone() {
 only_it_is_left_alone() {
 	ok "the other becomes huge" wait_until "$THPD_DEADLINE" holder_is_huge vmm-b
 	ok "the first is barred: userfaultfd" wait_until "$THPD_DEADLINE" is_barred "$pid"
-	ok "the first was left alone" nothing_is_huge vmm-a
+	ok "the first was left alone" holder_has_nothing_huge vmm-a
 	ok "nothing was tried" is_equal "$(vm_field "$pid" .last_action)" null
 	ok "the pager ends" holder vmm-a disarm
 	ok "asked for, the first becomes huge" ctl collapse "$pid" --wait --target=99
@@ -78,7 +74,7 @@ only_it_is_left_alone() {
 	ok "it loses its huge mappings" unseen holder vmm-a pte
 	ok "it is barred: userfaultfd" wait_until "$THPD_DEADLINE" is_barred "$pid"
 	ok "it is not tried again and again" has_failed_once_since "$before"
-	ok "it stays as it is" nothing_is_huge vmm-a
+	ok "it stays as it is" holder_has_nothing_huge vmm-a
 	ok "the pager ends" holder vmm-a disarm
 }
 

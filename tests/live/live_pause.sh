@@ -7,10 +7,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/live/lib.sh
 . "$here/lib.sh"
 
-nothing_is_huge() {
-	is_equal "$(holder_huge "$1" | cut -d ' ' -f 1)" 0
-}
-
 # Another VM that loses its mappings and gets them back is the proof that thpd was at work meanwhile.
 thpd_serves_another() {
 	unseen holder vmm-b pte && wait_until "$THPD_DEADLINE" holder_is_huge vmm-b
@@ -33,7 +29,7 @@ ok "the VM loses its huge mappings" unseen holder vmm-a pte
 for round in 1 2 3; do
 	ok "thpd serves another VM meanwhile, round $round" thpd_serves_another
 done
-ok "the paused VM was left alone" nothing_is_huge vmm-a
+ok "the paused VM was left alone" holder_has_nothing_huge vmm-a
 ok "thpctl resume" ctl resume "$pid"
 ok "status says so" wait_until 20 is_paused "$pid" false
 ok "the VM becomes huge again" wait_until "$THPD_DEADLINE" holder_is_huge vmm-a

@@ -32,10 +32,6 @@ plans_agree() {
 	is_equal "$there" "$here" && is_equal "$(jq -r '[.[].kind] | unique | join(" ")' <<<"$here")" "$*"
 }
 
-nothing_is_huge() {
-	is_equal "$(holder_huge "$1" | cut -d ' ' -f 1)" 0
-}
-
 live_begin jq setpriv
 ok "another user gets thpctl and nothing else" give_to_nobody || exit 1
 ok "a VMM of anonymous memory starts" start_holder vmm-a --size=64 --kind=anon
@@ -52,7 +48,7 @@ for way in Mode=report --dry-run; do
 		ok "$way, $vm: thpd has looked" wait_until "$THPD_DEADLINE" has_looked "$pid" 1
 		ok "$way, $vm: nobody's plan of the snapshot is the daemon's plan: ${kinds[*]:-nothing}" \
 			plans_agree "$pid" "${kinds[@]}"
-		ok "$way, $vm: nothing was done" nothing_is_huge "$vm"
+		ok "$way, $vm: nothing was done" holder_has_nothing_huge "$vm"
 	done
 	ok "$way: thpd stops on SIGTERM with status 0" stop_thpd
 done

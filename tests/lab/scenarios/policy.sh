@@ -2,31 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Three VMMs of three users under the service, with three policies by drop-in: each gets exactly that.
 set -uo pipefail
-# shellcheck source=../../live/lib.sh
-. tests/live/lib.sh
+# shellcheck source=../service.inc
+. tests/lab/service.inc
 
 readonly MIB=64
-
-ctl() {
-	timeout 60 thpctl "$@"
-}
 
 # One drop-in for each, by its user: vm.d decides, not its name.
 claim() { # MODE UID
 	printf '%s\n' '[Match]' "User=$2" "$(holders_match)" '[Collapse]' "Mode=$1" >"/etc/thpd/vm.d/10-$1.conf"
 }
 
-start_vmm_of() { # UID NAME
-	local HOLDER_WRAP=(setpriv --reuid="$1" --regid="$1" --clear-groups)
-	start_holder "$2" --size=$MIB --state=pte
-}
-
 has_mode() { # NAME MODE
 	is_equal "$(vm_field "${HOLDER_PID[$1]}" .mode)" "$2"
-}
-
-nothing_is_huge() {
-	is_equal "$(holder_huge "$1" | cut -d ' ' -f 1)" 0
 }
 
 # Reported: what could be done is known, nothing was.
@@ -42,22 +29,21 @@ full_regains() {
 	holder vmm-full pte && wait_until 30 holder_is_huge vmm-full
 }
 
-live_begin jq
-chmod 711 "$T" "$T/bin"
+service_begin
 claim off 1001
 claim report 1002
 claim full 1003
-ok "a VMM of the first user starts" start_vmm_of 1001 vmm-off
-ok "of the second" start_vmm_of 1002 vmm-report
-ok "of the third" start_vmm_of 1003 vmm-full
+ok "a VMM of the first user starts" start_vmm_of 1001 vmm-off --size=$MIB --state=pte
+ok "of the second" start_vmm_of 1002 vmm-report --size=$MIB --state=pte
+ok "of the third" start_vmm_of 1003 vmm-full --size=$MIB --state=pte
 ok "thpd starts" systemctl start thpd
 for mode in off report full; do ok "mode $mode" wait_until 60 has_mode vmm-$mode $mode; done
 ok "full: becomes huge" wait_until 60 holder_is_huge vmm-full
 ok "report: what could be done is said" wait_until 60 is_reported vmm-report
 for round in 1 2 3; do ok "the third is served, round $round" full_regains; done
-ok "report: nothing was done" nothing_is_huge vmm-report
+ok "report: nothing was done" holder_has_nothing_huge vmm-report
 ok "report: nor is it claimed" is_reported vmm-report
-ok "off: nothing was done" nothing_is_huge vmm-off
+ok "off: nothing was done" holder_has_nothing_huge vmm-off
 ok "off: it was not even looked at" is_not_looked_at vmm-off
 for name in off report full; do ok "contents of vmm-$name are right" holder vmm-$name verify; done
 # A drop-in that changes is obeyed after a reload.

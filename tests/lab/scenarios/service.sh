@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # thpd as its users start it: by systemd, in its sandbox, for a VMM of another user.
 set -uo pipefail
-# shellcheck source=../../live/lib.sh
-. tests/live/lib.sh
+# shellcheck source=../service.inc
+. tests/lab/service.inc
 
 readonly UNIT=thpd.service CONF=/etc/thpd MIB=64
 
@@ -13,11 +13,6 @@ shows() { # PROPERTY VALUE
 
 is_listed() {
 	[ "$(vm_field "${HOLDER_PID[vmm-a]}" .pid)" = "${HOLDER_PID[vmm-a]}" ]
-}
-
-# The service's own socket, not the test's.
-ctl() {
-	timeout 60 thpctl "$@"
 }
 
 main_pid() {
@@ -64,16 +59,14 @@ loses_and_regains() {
 	holder vmm-a pte && wait_until 30 holder_is_huge vmm-a
 }
 
-live_begin jq
+service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' >"$CONF/thpd.conf.d/test.conf"
 printf '%s\n' '[Match]' "$(holders_match)" '[Collapse]' 'Mode=full' >"$CONF/vm.d/test.conf"
 began=$(date '+%F %T')
 ok "systemctl enable --now thpd" systemctl enable --now "$UNIT"
 ok "it is active: it said READY=1" shows ActiveState active
 ok "systemctl status is readable" systemctl status --no-pager "$UNIT"
-chmod 711 "$T" "$T/bin"
-HOLDER_WRAP=(setpriv --reuid=1001 --regid=1001 --clear-groups)
-ok "a VMM of another user starts" start_holder vmm-a --size=$MIB --state=pte
+ok "a VMM of another user starts" start_vmm_of 1001 vmm-a --size=$MIB --state=pte
 ok "thpd finds it" wait_until 30 is_listed
 ok "it becomes huge" wait_until 30 holder_is_huge vmm-a
 ok "its contents are right" holder vmm-a verify
