@@ -8,7 +8,7 @@
 #
 # A scenario is tests/lab/scenarios/NAME.sh, run there as root on a booted system with the built programs in
 # /lab/build, the tests in /lab/tests and thpd installed as `make install` does it. The machine has 2 processors,
-# 4 GiB on two nodes, and /dev/kvm. What it said is kept in build/lab/runs/KERNEL-SCENARIO/.
+# 4 GiB and an NVDIMM of 4 GiB on each of two nodes, and /dev/kvm. What it said is kept in build/lab/runs/KERNEL-SCENARIO/.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
@@ -16,6 +16,7 @@ BUILD=$1 KERNEL=$2 SCENARIO=$3
 LAB=$PWD/build/lab
 RUN=$LAB/runs/$KERNEL-$SCENARIO
 SECONDS_MAX=${LAB_SECONDS:-600}
+PMEM=()
 # A complaint of the kernel fails the run, whatever the scenario says.
 COMPLAINTS='WARNING: |BUG: |Oops|Call Trace|possible (recursive|circular) locking|Kernel panic|detected stall'
 
@@ -59,14 +60,27 @@ make_payload() { # COMMAND
 
 # --- the machine ----------------------------------------------------------------------------------
 
+# One NVDIMM a node, without labels: a scenario makes of them what it needs (tests/lab/pmem.inc). A 1 GiB aligned
+# address is what 1 GiB pages of device-dax take.
+add_pmem() {
+	local node
+	for node in 0 1; do
+		truncate -s 4G "$RUN/pmem$node"
+		PMEM+=(-object "memory-backend-file,id=nv$node,share=on,mem-path=$RUN/pmem$node,size=4G,align=1G"
+			-device "nvdimm,id=nvdimm$node,memdev=nv$node,node=$node")
+	done
+}
+
 # Two nodes, MTTCG, EPYC, QEMU 10: solid, where QEMU 7.2 oopses in early boot and a single TCG thread locks up.
 boot() { # QEMU-OPTIONS... for the serial ports
 	exec nice -n 10 timeout -k 5 "$SECONDS_MAX" "$LAB/qemu/usr/bin/qemu-system-x86_64" \
 		-L "$LAB/qemu/usr/share/qemu" -L /usr/share/seabios -L /usr/share/qemu \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-machine q35,hpet=off -accel tcg,thread=multi,tb-size=512 -cpu EPYC -smp 2,sockets=2 -m 4G \
+		-machine q35,hpet=off,nvdimm=on -accel tcg,thread=multi,tb-size=512 -cpu EPYC -smp 2,sockets=2 \
+		-m 4G,slots=4,maxmem=64G \
 		-object memory-backend-ram,id=m0,size=2G -object memory-backend-ram,id=m1,size=2G \
 		-numa node,nodeid=0,memdev=m0,cpus=0 -numa node,nodeid=1,memdev=m1,cpus=1 \
+		"${PMEM[@]}" \
 		-drive "file=$LAB/image,if=none,id=d0,format=raw,readonly=on" -device virtio-blk-pci,drive=d0 \
 		-object rng-random,id=r0,filename=/dev/urandom -device virtio-rng-pci,rng=r0 \
 		-kernel "$LAB/kernel-$KERNEL.vmlinuz" -initrd "$RUN/initrd" \
@@ -93,6 +107,7 @@ judge() {
 [ -e "$LAB/kernel-$KERNEL.made" ] || { echo "lab: no kernel '$KERNEL' in build/lab: make lab" >&2; exit 1; }
 rm -rf "$RUN"
 mkdir -p "$RUN"
+add_pmem
 if [ "$SCENARIO" = --shell ]; then
 	SECONDS_MAX=infinity
 	make_payload 'setsid -c bash -l'
@@ -103,5 +118,5 @@ make_payload "bash tests/lab/scenarios/$SCENARIO.sh"
 run_scenario
 rc=0
 judge || rc=$?
-rm -f "$RUN/initrd" "$RUN/out.raw"
+rm -f "$RUN"/{initrd,out.raw,pmem0,pmem1}
 exit $rc
