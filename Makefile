@@ -114,6 +114,7 @@ LAYER_tests/fuzz := $(TEST_INCLUDES)
 LAYER_tests/lib := -iquote tests/lib
 LAYER_tests/expect := -iquote tests/expect -iquote tests/lib
 LAYER_tests/live := -iquote tests/live -iquote tests/lib
+LAYER_tests/lab/vmm := -iquote tests/lab/vmm -iquote tests/lib
 LAYER_bench := $(TEST_INCLUDES) -iquote bench
 
 sources = $(sort $(wildcard $(1)/*.c))
@@ -185,13 +186,14 @@ FUZZ := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FAKE_SHARED := $(call objects,$(filter-out tests/fake/test_%.c,$(call sources,tests/fake)))
 GOLDEN_SHARED := $(call objects,$(filter-out tests/golden/test_%.c tests/golden/record.c,$(call sources,tests/golden)))
 EXPECT_SHARED := $(call objects,$(filter-out tests/expect/expect_%.c,$(call sources,tests/expect)))
-MEMSTATE := $(call objects,$(call sources,tests/lib))
+TEST_LIB := $(call objects,$(call sources,tests/lib))
 LIVE_PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/live/*.c))
+VMM := $(B)/tests/lab/vmm/vmm
 ALL_ARCHIVES := $(B)/libdaemon.a $(B)/libthpctl.a $(B)/libthpd.a
 ALL_LIBS := $(DAEMON_LIBS) $(SMARTCOLS_LIBS)
 test_link = $(Q)mkdir -p $(@D); $(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
 
-$(UNIT): $(B)/%: $(B)/obj/%.o $(MEMSTATE) $(ALL_ARCHIVES)
+$(UNIT): $(B)/%: $(B)/obj/%.o $(TEST_LIB) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS) -lcmocka -ldl)
 $(FAKE): $(B)/%: $(B)/obj/%.o $(FAKE_SHARED) $(ALL_ARCHIVES)
@@ -200,10 +202,13 @@ $(FAKE): $(B)/%: $(B)/obj/%.o $(FAKE_SHARED) $(ALL_ARCHIVES)
 $(GOLDEN): $(B)/%: $(B)/obj/%.o $(GOLDEN_SHARED) $(FAKE_SHARED) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS) -lcmocka -ldl)
-$(EXPECT): $(B)/%: $(B)/obj/%.o $(EXPECT_SHARED) $(MEMSTATE)
+$(EXPECT): $(B)/%: $(B)/obj/%.o $(EXPECT_SHARED) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
-$(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(MEMSTATE)
+$(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(TEST_LIB)
+	$(call say,LD,$@)
+	$(call test_link,)
+$(VMM): $(call objects,$(call sources,tests/lab/vmm)) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
 # Under MODE=fuzz libFuzzer drives; in any other mode tests/fuzz/main.c runs the files it is given.
@@ -211,11 +216,12 @@ $(FUZZ): $(B)/%: $(B)/obj/%.o $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/m
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer))
 
-.PHONY: test-programs fuzz-programs expect-programs live-programs
+.PHONY: test-programs fuzz-programs expect-programs live-programs lab-programs
 test-programs: $(UNIT) $(FAKE) $(GOLDEN)
 fuzz-programs: $(FUZZ)
 expect-programs: $(EXPECT)
 live-programs: $(LIVE_PROGRAMS)
+lab-programs: live-programs expect-programs $(VMM)
 
 .PHONY: quick
 quick: all test-programs ## lint, unit, fake and golden tests only: the quick tier, a minute or two
@@ -227,7 +233,7 @@ lint: all ## layers, purity, format, spelling of the interface
 # ---- Benchmarks ------------------------------------------------------------------------------
 
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
-$(BENCH): $(B)/%: $(B)/obj/%.o $(MEMSTATE) $(ALL_ARCHIVES)
+$(BENCH): $(B)/%: $(B)/obj/%.o $(TEST_LIB) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS))
 .PHONY: bench-programs
@@ -281,11 +287,11 @@ lab: lab-deps ## fetch and build the virtual KVM hosts of check-lab into build/l
 	$(Q)tests/lab/build.sh
 
 check-lab: lab ## run the scenarios in them: KERNELS='6.1 6.12 7' SCENARIOS='service policy expect live' JOBS=2
-	$(Q)$(MAKE) --no-print-directory -s all live-programs expect-programs
+	$(Q)$(MAKE) --no-print-directory -s all lab-programs
 	$(Q)tests/lab/check.sh build/$(MODE)
 
 lab-shell: lab ## a root shell in one, thpd installed: KERNEL=6.12
-	$(Q)$(MAKE) --no-print-directory -s all live-programs expect-programs
+	$(Q)$(MAKE) --no-print-directory -s all lab-programs
 	$(Q)tests/lab/run.sh build/$(MODE) $(KERNEL) --shell
 
 format: ## clang-format on everything

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/io_uring.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +20,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "memgrip.h"
 
 enum { DEADLINE_SECONDS = 60 };
 
@@ -354,17 +354,7 @@ int64_t expect_prctl(const uint64_t arg[4])
 
 int64_t expect_pin(const uint64_t arg[4])
 {
-	struct io_uring_params params = {0};
-	struct iovec iov = {.iov_base = pointer(arg[0]), .iov_len = arg[1]};
-	int ring = (int)syscall(SYS_io_uring_setup, 1, &params), r;
-
-	if (ring < 0)
-		return -errno;
-	if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1) == 0)
-		return ring;
-	r = -errno;
-	(void)close(ring);
-	return r;
+	return memgrip_pin(pointer(arg[0]), arg[1]);
 }
 
 int64_t expect_unpin(const uint64_t arg[4])
@@ -374,22 +364,7 @@ int64_t expect_unpin(const uint64_t arg[4])
 
 int64_t expect_arm_uffd(const uint64_t arg[4])
 {
-	const uint64_t wanted =
-		arg[2] == UFFDIO_REGISTER_MODE_WP
-			? UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM
-		: arg[2] == UFFDIO_REGISTER_MODE_MINOR ? UFFD_FEATURE_MINOR_SHMEM
-						       : 0;
-	struct uffdio_api api = {.api = UFFD_API, .features = wanted};
-	struct uffdio_register area = {.range = {.start = arg[0], .len = arg[1]}, .mode = arg[2]};
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY), r;
-
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &area) == 0)
-		return fd;
-	r = -errno;
-	(void)close(fd);
-	return r;
+	return memgrip_arm(pointer(arg[0]), arg[1], arg[2]);
 }
 
 uint8_t *expect_block(const expect_target *target, uint64_t index)

@@ -49,7 +49,7 @@ make_payload() { # COMMAND
 	flock "$LAB/install.lock" make --no-print-directory -s install DESTDIR="$tree/installed" prefix=/usr \
 		unitdir=/usr/lib/systemd/system MODE="${BUILD##*/}" >/dev/null
 	cp "$BUILD"/{thpd,thpctl} "$tree/build/"
-	cp -a "$BUILD"/tests/{live,expect} "$tree/build/tests/"
+	cp -a "$BUILD"/tests/{live,expect,lab} "$tree/build/tests/"
 	cp -a tests/{live,lib,lab} "$tree/tests/"
 	write_run_script "$tree/run" "$1"
 	(cd "$RUN/tree" && find . | cpio -o -H newc --quiet) >"$RUN/payload"

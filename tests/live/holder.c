@@ -22,7 +22,8 @@
  *   count OFF LEN     `ok huge=BYTES present=BYTES memory=BYTES`: what the page table says; memory
  *                     is what the whole file or mapping holds, mapped or not
  *   read OFF LEN      reads a word of every page, so that it is mapped
- *   arm OFF LEN       puts it under a userfaultfd (write-protect mode) that another process holds
+ *   arm OFF LEN       puts it under a userfaultfd (write-protect mode) that another
+ *                     process holds
  *   disarm            ends that process
  *   exec              replaces itself: same pid, new memory, a new `ready` line
  *   quit
@@ -34,19 +35,16 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "memgrip.h"
 #include "memstate.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -220,57 +218,28 @@ static int hold_count(struct holder *h, struct range r)
 	return 1;
 }
 
-/* A userfaultfd that write-protects the range; or -errno. */
-static int arm(const struct holder *h, struct range r)
+static void forget_memory(void *userdata)
 {
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
-	};
-	struct uffdio_register area = {
-		.range = {.start = (uintptr_t)range_start(h, r), .len = range_bytes(h, r)},
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), e;
+	struct holder *h = userdata;
 
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &area) == 0)
-		return fd;
-	e = errno;
-	(void)close(fd);
-	return -e;
-}
-
-/* Holds what it inherited until it is killed, or its parent ends. */
-static _Noreturn void be_pager(struct holder *h)
-{
-	(void)prctl(PR_SET_NAME, "pager", 0, 0, 0); /* no rule for holders claims it */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	(void)close(STDIN_FILENO);
-	(void)close(STDOUT_FILENO);
 	memstate_unmap(&h->map);
-	for (;;)
-		pause();
 }
 
 static int hold_arm(struct holder *h, struct range r)
 {
+	pid_t pager;
 	int fd;
 
 	if (h->pager)
 		return -EBUSY;
-	fd = arm(h, r);
+	fd = memgrip_arm(range_start(h, r), range_bytes(h, r), UFFDIO_REGISTER_MODE_WP);
 	if (fd < 0)
 		return fd;
-	h->pager = fork();
-	if (h->pager == 0)
-		be_pager(h);
-	(void)close(fd);
-	if (h->pager > 0)
-		return 0;
-	h->pager = 0;
-	return -EAGAIN;
+	pager = memgrip_start_pager(fd, forget_memory, h);
+	if (pager < 0)
+		return pager;
+	h->pager = pager;
+	return 0;
 }
 
 static int hold_disarm(struct holder *h, struct range r)
@@ -278,8 +247,7 @@ static int hold_disarm(struct holder *h, struct range r)
 	(void)r;
 	if (!h->pager)
 		return -ESRCH;
-	(void)kill(h->pager, SIGKILL);
-	(void)waitpid(h->pager, NULL, 0);
+	memgrip_end_pager(h->pager);
 	h->pager = 0;
 	return 0;
 }

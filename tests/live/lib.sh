@@ -27,6 +27,7 @@ THPD_LOG=''
 THPD_WRAP=()
 HOLDER_COMM=''
 HOLDER_WRAP=()
+READY=''
 declare -A HOLDER_PID=() HOLDER_START=() HOLDER_IN=() HOLDER_OUT=() HOLDER_ADDR=() HOLDER_BYTES=()
 
 # --- TAP -----------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ helper() {
 		return 0
 	fi
 	[ -x "$own" ] || "${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -iquote "$LIVE_DIR/../lib" \
-		-o "$own" "$LIVE_DIR/$name.c" "$LIVE_DIR/../lib/memstate.c" >&2 || return 1
+		-o "$own" "$LIVE_DIR/$name.c" "$LIVE_DIR/../lib/"*.c >&2 || return 1
 	printf '%s\n' "$own"
 }
 
@@ -292,9 +293,16 @@ claims_at_least() {
 # A holder is a process that looks like a VMM to thpd if its name begins with vmm-, and does what it is told.
 # HOLDER_WRAP: a command in front of it that executes it (setpriv).
 start_holder() {
-	local name=$1 in out pid ready program
-	shift
+	local program
 	program=$(helper holder) || return 1
+	start_talker "$1" "$program" "${@:2}" && holder_note_memory "$1" "$READY"
+}
+
+# start_talker NAME PROGRAM OPTION...: a program that obeys a line at a time, as the holder does. READY is what it
+# said first.
+start_talker() {
+	local name=$1 program=$2 in out pid
+	shift 2
 	ln -sf "$program" "$T/bin/$HOLDER_COMM$name"
 	mkfifo "$T/$name.in" "$T/$name.out"
 	exec {in}<>"$T/$name.in" {out}<>"$T/$name.out"
@@ -303,16 +311,16 @@ start_holder() {
 	disown "$pid"
 	HOLDER_PID[$name]=$pid HOLDER_IN[$name]=$in HOLDER_OUT[$name]=$out
 	HOLDER_START[$name]=$(process_starttime "$pid") || return 1
-	holder_read "$name" ready && holder_note_memory "$name" "$ready"
+	holder_read "$name" READY
 }
 
 holder_note_memory() {
-	[[ $2 =~ ^ready\ addr=0x([0-9a-f]+)\ bytes=([0-9]+)$ ]] || {
+	[[ $2 =~ ^(ready|ok)\ addr=0x([0-9a-f]+)\ bytes=([0-9]+)$ ]] || {
 		echo "holder $1: $2" >&2
 		return 1
 	}
-	HOLDER_ADDR[$1]=$((16#${BASH_REMATCH[1]}))
-	HOLDER_BYTES[$1]=${BASH_REMATCH[2]}
+	HOLDER_ADDR[$1]=$((16#${BASH_REMATCH[2]}))
+	HOLDER_BYTES[$1]=${BASH_REMATCH[3]}
 }
 
 holder_read() {

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* The guest: flat 32-bit code without paging, so that a guest-physical address is a pointer, below
+ * 4 GiB. It steps through a range, once or for ever, and hands back to the host through an I/O
+ * port.
+ *
+ * What it has to do and what it saw stand in one page that host and guest share, all of it in the
+ * guest's byte order, which is the host's. The word that belongs at an address is address ^ seed.
+ */
+
+#include <stdint.h>
+
+/* Home: where the guest's own two pages are. The code is in a page of its own, since writes beside
+ * code make an emulator translate it anew each time. */
+enum {
+	GUEST_CODE = 0x1000,
+	GUEST_PAGE = 0x2000,
+	GUEST_HOME_BYTES = 0x2000,
+	GUEST_PORT = 0x10,
+};
+
+enum guest_op {
+	GUEST_STORE,  /* writes the word, and reads nothing before */
+	GUEST_UPDATE, /* reads, compares, writes: on fresh memory every step is a mismatch */
+	GUEST_CHECK,  /* reads and compares */
+};
+
+/* The code knows these offsets. */
+struct guest_page {
+	uint32_t first, end, stride; /* guest-physical, bytes */
+	uint32_t seed;
+	uint32_t op;	      /* enum guest_op */
+	uint32_t is_repeated; /* pass after pass, until halt */
+	uint32_t halt;	      /* set by the host at any time */
+	uint32_t steps, mismatches, passes;
+	uint64_t slowest; /* of all steps, in ticks of the time-stamp counter */
+};
+
+/* The code's first and last byte. */
+extern const uint8_t guest_code[], guest_code_end[];

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A tiny virtual machine monitor: the instrument with which the lab looks at KVM.
+ *
+ *   vmm [--dirty-log=initially-set]
+ *
+ * It makes a KVM machine, prints `ready pid=N` and obeys commands on stdin, each answered by one
+ * line that begins with `ok` or `failed`. ID is a memslot, 0 to 30. Sizes are bytes, or have K, M
+ * or G at the end. The guest runs in 32 bits without paging: everything has to lie below 4 GiB.
+ *
+ *   slot ID KIND bytes=N gpa=N [skew=N] [path=FILE] [offset=N] [page=2M|1G]
+ *                   memory, and the memslot for it; KIND as in slot.h. The host address is skew
+ * modulo 1 GiB. `ok addr=0xADDR bytes=N` drop ID         both away;   recreate ID   the memslot
+ * away and back, the memory stays state ID small|huge|pte [from=N bytes=N] what this process maps
+ * it by (tests/lib/memstate.h; small writes, too) touch ID store|update|check [from=N bytes=N]
+ * [stride=N] the guest steps through it, a word every 4 KiB or stride. store only writes, update
+ *                   reads and then writes, check reads: `ok steps=N mismatches=N slowest_us=N`
+ *   loop ID store|update|check [...]    the same, pass after pass
+ *   halt            ends the loop: `ok passes=N steps=N mismatches=N slowest_us=N`
+ *   log ID, unlog ID     dirty logging on and off;   dirty ID   reads the log: `ok pages=N`
+ *   clear ID        clears what the last `dirty` read (initially-set only)
+ *   pin ID, unpin ID     a long-term pin, as for an assigned device (an io_uring registered buffer)
+ *   arm ID, disarm ID    a userfaultfd that another process holds, as during post-copy
+ *   frames ID       `ok sum=0xN`: the same number as long as every page stays where it is
+ *   host ID         `ok huge=BYTES present=BYTES`: what this process's page table says. It walks
+ * the page table: never for a device-dax with 1 GiB pages, which that would split counters `ok
+ * pages_4k=N pages_2m=N pages_1g=N`: what KVM maps into the guest. Two pages of 4K are the guest's
+ * own quit
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "machine.h"
+#include "memstate.h"
+#include "slot.h"
+
+enum { SLOTS = 31 };
+
+struct vmm {
+	struct machine machine;
+	struct slot slots[SLOTS];
+};
+
+/* A command's words: the slot, the one without a name, and the ones with. */
+struct request {
+	struct slot *slot;
+	const char *word;
+	struct slot_plan plan;
+	uint64_t from, stride;
+};
+
+/* A command returns 0 for a plain `ok`, negative errno, or this if it wrote its answer. */
+enum { ANSWERED = 1 };
+
+#define answer(...) (printf(__VA_ARGS__), ANSWERED)
+
+static int choose(const char *word, const char *const *names, int count)
+{
+	for (int i = 0; word && i < count; i++)
+		if (strcmp(word, names[i]) == 0)
+			return i;
+	return -EINVAL;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static int do_slot(struct vmm *v, struct request *q)
+{
+	struct slot_plan *plan = &q->plan;
+	int r;
+
+	plan->kind = q->word;
+	if (plan->bytes == 0 || plan->gpa < (1 << 20) || plan->gpa + plan->bytes >= UINT32_MAX)
+		return -ERANGE;
+	if (plan->page == 0)
+		plan->page = memstate_block_bytes();
+	r = slot_add(q->slot, &v->machine, plan);
+	return r < 0 ? r
+		     : answer("ok addr=0x%" PRIxPTR " bytes=%" PRIu64 "\n", (uintptr_t)q->slot->hva,
+			      q->slot->bytes);
+}
+
+/* from and bytes within the slot; no bytes: to its end. */
+static int range_of(const struct request *q, uint64_t *ret_bytes)
+{
+	const uint64_t bytes = q->plan.bytes;
+
+	if (q->from > q->slot->bytes || bytes > q->slot->bytes - q->from)
+		return -ERANGE;
+	*ret_bytes = bytes ? bytes : q->slot->bytes - q->from;
+	return 0;
+}
+
+static int fill_small(void *addr, uint64_t bytes)
+{
+	return memstate_fill_small(addr, bytes, 0);
+}
+
+static int do_state(struct vmm *v, struct request *q)
+{
+	static const char *const names[] = {"small", "huge", "pte"};
+	static int (*const makers[])(void *, uint64_t) = {fill_small, memstate_make_huge,
+							  memstate_make_pte_mapped};
+	const int maker = choose(q->word, names, 3);
+	uint64_t bytes;
+	int r = range_of(q, &bytes);
+
+	(void)v;
+	return maker < 0 ? maker : r < 0 ? r : makers[maker](q->slot->hva + q->from, bytes);
+}
+
+static int do_frames(struct vmm *v, struct request *q)
+{
+	uint64_t sum;
+	int r = slot_sum_frames(q->slot, &sum);
+
+	(void)v;
+	return r < 0 ? r : answer("ok sum=0x%" PRIx64 "\n", sum);
+}
+
+static int do_host(struct vmm *v, struct request *q)
+{
+	const int64_t huge = memstate_count_huge(0, q->slot->hva, q->slot->bytes);
+	const int64_t present = memstate_count_present(0, q->slot->hva, q->slot->bytes);
+
+	(void)v;
+	if (huge < 0 || present < 0)
+		return (int)(huge < 0 ? huge : present);
+	return answer("ok huge=%" PRIu64 " present=%" PRIu64 "\n",
+		      (uint64_t)huge * memstate_block_bytes(),
+		      (uint64_t)present * memstate_page_bytes());
+}
+
+/* --- the guest -------------------------------------------------------------------------------- */
+
+static int begin(struct vmm *v, const struct request *q, bool is_repeated)
+{
+	static const char *const names[] = {"store", "update", "check"};
+	const uint64_t stride = q->stride ? q->stride : memstate_page_bytes();
+	const uint64_t first = q->slot->gpa + q->from;
+	const int op = choose(q->word, names, 3);
+	uint64_t bytes;
+	int r = range_of(q, &bytes);
+
+	if (op < 0 || r < 0)
+		return op < 0 ? op : r;
+	return machine_begin(&v->machine, first, first + bytes, stride, (enum guest_op)op,
+			     is_repeated);
+}
+
+/* The guest has come to its end, or to one that nobody wanted. */
+static int end(struct vmm *v)
+{
+	const struct guest_page *page = v->machine.page;
+	int r = machine_end(&v->machine);
+
+	if (r < 0)
+		return r;
+	if (r > 0)
+		return answer("failed the guest ended with KVM's exit reason %d\n", r);
+	return answer("ok passes=%" PRIu32 " steps=%" PRIu32 " mismatches=%" PRIu32
+		      " slowest_us=%" PRIu64 "\n",
+		      page->passes, page->steps, page->mismatches,
+		      page->slowest * 1000 / v->machine.khz);
+}
+
+static int do_touch(struct vmm *v, struct request *q)
+{
+	int r = begin(v, q, false);
+
+	return r < 0 ? r : end(v);
+}
+
+static int do_loop(struct vmm *v, struct request *q)
+{
+	return begin(v, q, true);
+}
+
+static int do_halt(struct vmm *v, struct request *q)
+{
+	(void)q;
+	return end(v);
+}
+
+/* --- KVM's side ------------------------------------------------------------------------------- */
+
+static int do_dirty(struct vmm *v, struct request *q)
+{
+	int64_t n = slot_count_dirty(q->slot, &v->machine);
+
+	return n < 0 ? (int)n : answer("ok pages=%" PRIi64 "\n", n);
+}
+
+static int do_counters(struct vmm *v, struct request *q)
+{
+	uint64_t n[3];
+	int r = machine_count_pages(&v->machine, n);
+
+	(void)q;
+	return r < 0 ? r
+		     : answer("ok pages_4k=%" PRIu64 " pages_2m=%" PRIu64 " pages_1g=%" PRIu64 "\n",
+			      n[0], n[1], n[2]);
+}
+
+/* --- commands --------------------------------------------------------------------------------- */
+
+/* Either for the whole machine, or for a slot that has memory, or (slot) makes one. */
+static const struct command {
+	const char *verb;
+	bool has_slot;
+	int (*run)(struct vmm *v, struct request *q);
+	int (*run_on_slot)(struct slot *s, const struct machine *m);
+} commands[] = {
+	{"slot", true, do_slot, NULL},		 {"drop", true, NULL, slot_drop},
+	{"recreate", true, NULL, slot_recreate}, {"state", true, do_state, NULL},
+	{"touch", true, do_touch, NULL},	 {"loop", true, do_loop, NULL},
+	{"halt", false, do_halt, NULL},		 {"log", true, NULL, slot_log},
+	{"unlog", true, NULL, slot_unlog},	 {"dirty", true, do_dirty, NULL},
+	{"clear", true, NULL, slot_clear_dirty}, {"pin", true, NULL, slot_pin},
+	{"unpin", true, NULL, slot_unpin},	 {"arm", true, NULL, slot_arm},
+	{"disarm", true, NULL, slot_disarm},	 {"frames", true, do_frames, NULL},
+	{"host", true, do_host, NULL},		 {"counters", false, do_counters, NULL},
+};
+
+static int read_bytes(const char *text, uint64_t *ret)
+{
+	static const char suffixes[] = "KMG";
+	const char *suffix;
+	char *rest;
+
+	errno = 0;
+	*ret = strtoull(text, &rest, 0);
+	if (errno || rest == text)
+		return -EINVAL;
+	if (*rest == '\0')
+		return 0;
+	suffix = strchr(suffixes, *rest);
+	if (!suffix || rest[1] != '\0')
+		return -EINVAL;
+	*ret <<= 10 * (suffix - suffixes + 1);
+	return 0;
+}
+
+static int read_setting(struct request *q, const char *key, const char *value)
+{
+	const struct {
+		const char *key;
+		uint64_t *into;
+	} numbers[] = {
+		{"bytes", &q->plan.bytes}, {"gpa", &q->plan.gpa},	{"skew", &q->plan.skew},
+		{"page", &q->plan.page},   {"offset", &q->plan.offset}, {"from", &q->from},
+		{"stride", &q->stride},
+	};
+
+	if (strcmp(key, "path") == 0) {
+		q->plan.path = value;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		if (strcmp(key, numbers[i].key) == 0)
+			return read_bytes(value, numbers[i].into);
+	return -EINVAL;
+}
+
+static int read_slot(struct vmm *v, const char *word, struct slot **ret)
+{
+	uint64_t id;
+
+	if (!word || read_bytes(word, &id) < 0 || id >= SLOTS)
+		return -EINVAL;
+	*ret = &v->slots[id];
+	return 0;
+}
+
+static int read_request(struct vmm *v, bool has_slot, char *rest, struct request *q)
+{
+	int r = has_slot ? read_slot(v, strtok_r(rest, " \n", &rest), &q->slot) : 0;
+	char *word;
+
+	while (r == 0 && (word = strtok_r(rest, " \n", &rest))) {
+		char *equals = strchr(word, '=');
+
+		if (!equals) {
+			q->word = word;
+			continue;
+		}
+		*equals = '\0';
+		r = read_setting(q, word, equals + 1);
+	}
+	return r;
+}
+
+static int run(struct vmm *v, const struct command *c, struct request *q)
+{
+	if (c->has_slot && !q->slot->hva && c->run != do_slot)
+		return -ENOENT;
+	return c->run ? c->run(v, q) : c->run_on_slot(q->slot, &v->machine);
+}
+
+static int obey(struct vmm *v, char *line)
+{
+	struct request q = {0};
+	char *rest, *verb = strtok_r(line, " \n", &rest);
+	int r;
+
+	for (size_t i = 0; verb && i < sizeof(commands) / sizeof(*commands); i++)
+		if (strcmp(verb, commands[i].verb) == 0) {
+			r = read_request(v, commands[i].has_slot, rest, &q);
+			return r < 0 ? r : run(v, &commands[i], &q);
+		}
+	return -EINVAL;
+}
+
+static void serve(struct vmm *v)
+{
+	char line[512];
+
+	printf("ready pid=%d\n", (int)getpid());
+	while (fgets(line, sizeof(line), stdin) && strncmp(line, "quit", 4) != 0) {
+		int r = obey(v, line);
+
+		if (r == 0)
+			printf("ok\n");
+		else if (r < 0)
+			printf("failed %s\n", strerror(-r));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const bool is_initially_set =
+		argc == 2 && strcmp(argv[1], "--dirty-log=initially-set") == 0;
+	static struct vmm v;
+	int r;
+
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 1 && !is_initially_set) {
+		fprintf(stderr, "usage: %s [--dirty-log=initially-set]\n", argv[0]);
+		return 2;
+	}
+	for (uint32_t id = 0; id < SLOTS; id++)
+		v.slots[id] = (struct slot)SLOT_INIT(id);
+	r = machine_new(&v.machine, is_initially_set);
+	if (r < 0) {
+		printf("failed to make a machine of /dev/kvm: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	serve(&v);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/memfd.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memgrip.h"
+#include "memstate.h"
+
+static const uint64_t GIB = UINT64_C(1) << 30;
+
+/* --- the mapping ------------------------------------------------------------------------------ */
+
+static const struct kind {
+	const char *name;
+	int flags;
+	bool has_path;
+} kinds[] = {
+	{"memfd", MAP_SHARED, false},
+	{"anon", MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, false},
+	{"file", MAP_SHARED, true},
+	{"private", MAP_PRIVATE | MAP_NORESERVE, true},
+	{"hugetlb", MAP_SHARED, false},
+};
+
+static const struct kind *kind_of(const struct slot_plan *plan)
+{
+	for (size_t i = 0; plan->kind && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(plan->kind, kinds[i].name) == 0)
+			return kinds[i].has_path == (plan->path != NULL) ? &kinds[i] : NULL;
+	return NULL;
+}
+
+/* A file is made long enough; a device is what it is. */
+static int lengthen(int fd, uint64_t bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size >= bytes)
+		return 0;
+	return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+static int open_backing(const struct slot_plan *plan)
+{
+	const unsigned int pool = strcmp(plan->kind, "hugetlb") != 0
+					  ? 0
+					  : MFD_HUGETLB | (unsigned int)__builtin_ctzll(plan->page)
+								  << MFD_HUGE_SHIFT;
+	int fd = plan->path ? open(plan->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
+			    : memfd_create("guest", MFD_CLOEXEC | pool);
+	int r = fd < 0 ? -errno : lengthen(fd, plan->offset + plan->bytes);
+
+	if (r < 0 && fd >= 0)
+		(void)close(fd);
+	return r < 0 ? r : fd;
+}
+
+/* Nothing adjoins the mapping, so that it never merges with a neighbour; a child has none of it. */
+static int map_at(struct slot *s, const struct slot_plan *plan, int flags, int fd)
+{
+	uint8_t *at;
+
+	s->reserved_bytes = 2 * GIB + plan->skew + plan->bytes;
+	s->reserved = mmap(NULL, s->reserved_bytes, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->reserved == MAP_FAILED)
+		return -errno;
+	at = (uint8_t *)s->reserved + GIB - (uintptr_t)s->reserved % GIB + plan->skew;
+	if (mmap(at, plan->bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+		 (off_t)plan->offset) == MAP_FAILED)
+		return -errno;
+	s->hva = at;
+	return madvise(at, plan->bytes, MADV_DONTFORK) < 0 ? -errno : 0;
+}
+
+static int map(struct slot *s, const struct slot_plan *plan)
+{
+	const struct kind *kind = kind_of(plan);
+	int fd = -1, r;
+
+	if (!kind)
+		return -EINVAL;
+	if (!(kind->flags & MAP_ANONYMOUS))
+		fd = open_backing(plan);
+	if (fd < 0 && !(kind->flags & MAP_ANONYMOUS))
+		return fd;
+	r = map_at(s, plan, kind->flags, fd);
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
+/* --- the memslot ------------------------------------------------------------------------------ */
+
+static int set(const struct slot *s, const struct machine *m, uint64_t bytes)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = s->id,
+		.flags = s->is_logged ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+		.guest_phys_addr = s->gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)s->hva,
+	};
+
+	return machine_ask(m, KVM_SET_USER_MEMORY_REGION, &slot);
+}
+
+int slot_add(struct slot *s, const struct machine *m, const struct slot_plan *plan)
+{
+	int r;
+
+	if (s->hva)
+		return -EEXIST;
+	s->bytes = plan->bytes;
+	s->gpa = plan->gpa;
+	s->dirty = calloc(plan->bytes / memstate_page_bytes() / 64 + 1, sizeof(*s->dirty));
+	r = s->dirty ? map(s, plan) : -ENOMEM;
+	r = r < 0 ? r : set(s, m, s->bytes);
+	if (r < 0)
+		(void)slot_drop(s, m);
+	return r;
+}
+
+int slot_drop(struct slot *s, const struct machine *m)
+{
+	(void)slot_unpin(s, m);
+	(void)slot_disarm(s, m);
+	if (s->hva)
+		(void)set(s, m, 0);
+	if (s->reserved)
+		(void)munmap(s->reserved, s->reserved_bytes);
+	free(s->dirty);
+	*s = (struct slot)SLOT_INIT(s->id);
+	return 0;
+}
+
+int slot_recreate(struct slot *s, const struct machine *m)
+{
+	int r = set(s, m, 0);
+
+	return r < 0 ? r : set(s, m, s->bytes);
+}
+
+int slot_log(struct slot *s, const struct machine *m)
+{
+	s->is_logged = true;
+	return set(s, m, s->bytes);
+}
+
+int slot_unlog(struct slot *s, const struct machine *m)
+{
+	s->is_logged = false;
+	return set(s, m, s->bytes);
+}
+
+int64_t slot_count_dirty(struct slot *s, const struct machine *m)
+{
+	struct kvm_dirty_log log = {.slot = s->id, .dirty_bitmap = s->dirty};
+	int64_t n = machine_ask(m, KVM_GET_DIRTY_LOG, &log);
+
+	for (uint64_t i = 0; n >= 0 && i < s->bytes / memstate_page_bytes() / 64; i++)
+		n += __builtin_popcountll(s->dirty[i]);
+	return n;
+}
+
+int slot_clear_dirty(struct slot *s, const struct machine *m)
+{
+	struct kvm_clear_dirty_log log = {
+		.slot = s->id,
+		.num_pages = (uint32_t)(s->bytes / memstate_page_bytes()),
+		.dirty_bitmap = s->dirty,
+	};
+
+	return machine_ask(m, KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+/* --- what others hold ------------------------------------------------------------------------- */
+
+int slot_pin(struct slot *s, const struct machine *m)
+{
+	(void)m;
+	if (s->pin >= 0)
+		return -EBUSY;
+	s->pin = memgrip_pin(s->hva, s->bytes);
+	return s->pin < 0 ? s->pin : 0;
+}
+
+int slot_unpin(struct slot *s, const struct machine *m)
+{
+	(void)m;
+	if (s->pin < 0)
+		return -ESRCH;
+	(void)close(s->pin);
+	s->pin = -1;
+	return 0;
+}
+
+static void forget_nothing(void *userdata)
+{
+	(void)userdata;
+}
+
+int slot_arm(struct slot *s, const struct machine *m)
+{
+	pid_t pager;
+	int fd = s->pager ? -EBUSY : memgrip_arm(s->hva, s->bytes, UFFDIO_REGISTER_MODE_MISSING);
+
+	(void)m;
+	if (fd < 0)
+		return fd;
+	pager = memgrip_start_pager(fd, forget_nothing, NULL);
+	s->pager = pager < 0 ? 0 : pager;
+	return pager < 0 ? pager : 0;
+}
+
+int slot_disarm(struct slot *s, const struct machine *m)
+{
+	(void)m;
+	if (!s->pager)
+		return -ESRCH;
+	memgrip_end_pager(s->pager);
+	s->pager = 0;
+	return 0;
+}
+
+int slot_sum_frames(const struct slot *s, uint64_t *ret_sum)
+{
+	uint64_t sum = 0, pfn = 0;
+	int r = 0;
+
+	for (uint64_t at = 0; r == 0 && at < s->bytes; at += memstate_page_bytes()) {
+		r = memstate_first_pfn(0, s->hva + at, &pfn);
+		sum = (sum ^ pfn) * UINT64_C(0x100000001b3);
+	}
+	*ret_sum = sum;
+	return r;
+}
