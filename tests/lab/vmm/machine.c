@@ -39,6 +39,9 @@ static int set_home(struct machine *m)
 
 	if (home == MAP_FAILED)
 		return -errno;
+	/* Else a fork (a pager's) takes the guest's mappings of it away. */
+	if (madvise(home, GUEST_HOME_BYTES, MADV_DONTFORK) < 0)
+		return -errno;
 	memcpy(home, guest_code, (size_t)(guest_code_end - guest_code));
 	m->page = (struct guest_page *)(void *)(home + GUEST_PAGE - GUEST_CODE);
 	return machine_ask(m, KVM_SET_USER_MEMORY_REGION, &slot);
