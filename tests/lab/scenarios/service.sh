@@ -1,22 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# thpd as its users start it: by systemd, in its sandbox, for a VMM of another user.
+# thpd as its users start it: by systemd, in its sandbox, for VMMs of another user; reloaded, restarted, killed and
+# stopped while it has nothing to do, and in the middle of its work.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
 
-readonly UNIT=thpd.service CONF=/etc/thpd MIB=64
-
-shows() { # PROPERTY VALUE
-	is_equal "$(systemctl show -P "$1" "$UNIT")" "$2"
-}
+# Copies are slow here, so that there is time to do something to thpd meanwhile.
+readonly MIB=64 COPY_MIB=128 COPY_RATE=16M REMAP_MIB=256
 
 is_listed() {
 	[ "$(vm_field "${HOLDER_PID[vmm-a]}" .pid)" = "${HOLDER_PID[vmm-a]}" ]
-}
-
-main_pid() {
-	systemctl show -P MainPID "$UNIT"
 }
 
 is_another() { # PID: the main process now is not that one any more
@@ -36,31 +30,73 @@ exposure_is_at_most() { # TENTHS WHAT
 }
 
 drop_in() { # NAME LINE...
-	mkdir -p "/etc/systemd/system/$UNIT.d"
-	printf '%s\n' '[Service]' "${@:2}" >"/etc/systemd/system/$UNIT.d/$1.conf"
-	systemctl daemon-reload
-	systemctl restart "$UNIT"
-}
-
-no_drop_in() {
-	rm -f "/etc/systemd/system/$UNIT.d/$1.conf"
-	systemctl daemon-reload
+	write_drop_in_of_unit "$@" && systemctl restart "$UNIT"
 }
 
 is_over() {
 	[ "$SECONDS" -ge "$over" ]
 }
 
-is_quiet() {
-	! journalctl -b -u "$UNIT" -p err --no-pager -o cat --since "$1" | grep .
+is_quiet() { # SINCE
+	! journal_since "$1" -p err | grep .
 }
 
 loses_and_regains() {
-	holder vmm-a pte && wait_until 30 holder_is_huge vmm-a
+	while_thpd_stands_still holder vmm-a pte && wait_until 30 holder_is_huge vmm-a
+}
+
+# --- under load ----------------------------------------------------------------------------------
+
+# Anonymous memory to be copied, the one kind of work that holds the VMM's mmap lock, and a file to be remapped.
+start_load() {
+	while_thpd_stands_still holder vmm-remap pte &&
+		start_vmm_of 1001 vmm-copy --kind=anon --size=$COPY_MIB --state=small
+}
+
+is_in_the_middle() {
+	holder_huge vmm-copy
+	holder_is_partly_huge vmm-copy
+}
+
+load_is_done() {
+	holder_is_huge vmm-copy && holder_is_huge vmm-remap
+}
+
+is_the_same() { # PID
+	is_equal "$(main_pid)" "$1" && shows ActiveState active
+}
+
+start_again() {
+	systemctl start "$UNIT" && is_another "$1"
+}
+
+declare -rA SAYS=(
+	[is_the_same]="the same process is active" [is_another]="another process is active"
+	[start_again]="it can be started again"
+)
+
+# under_load WHAT AFTERWARDS COMMAND...: AFTERWARDS is called with the pid that the main process had.
+under_load() {
+	local what=$1 afterwards=$2 pid name
+	pid=$(main_pid)
+	ok "$what under load: the load" start_load
+	ok "$what under load: thpd is in the middle of it" wait_until 60 is_in_the_middle
+	ok "$what under load" "${@:3}"
+	ok "$what under load: that was in the middle" is_in_the_middle
+	[ "$what" != stop ] || ok "stop under load: cleanly, within its time" stopped_cleanly
+	ok "$what under load: ${SAYS[$afterwards]}" wait_until 60 "$afterwards" "$pid"
+	ok "$what under load: thpd goes on to the end" wait_until 90 load_is_done
+	for name in copy remap; do ok "$what under load: contents of vmm-$name are right" holder "vmm-$name" verify; done
+	stop_holder vmm-copy
+}
+
+# Not ended by SIGKILL, which is what systemd does at the end of TimeoutStopSec.
+stopped_cleanly() {
+	shows ActiveState inactive && shows Result success && shows ExecMainCode 1 && shows ExecMainStatus 0
 }
 
 service_begin
-printf '%s\n' '[Manager]' 'Interval=200ms' >"$CONF/thpd.conf.d/test.conf"
+printf '%s\n' '[Manager]' 'Interval=200ms' '[Budget]' "CopyBandwidth=$COPY_RATE" >"$CONF/thpd.conf.d/test.conf"
 printf '%s\n' '[Match]' "$(holders_match)" '[Collapse]' 'Mode=full' >"$CONF/vm.d/test.conf"
 began=$(date '+%F %T')
 ok "systemctl enable --now thpd" systemctl enable --now "$UNIT"
@@ -77,11 +113,16 @@ pid=$(main_pid)
 ok "systemctl restart" systemctl restart "$UNIT"
 ok "another process" is_another "$pid"
 ok "it works after the restart" loses_and_regains
+ok "a VMM with more memory starts" start_vmm_of 1001 vmm-remap --size=$REMAP_MIB --state=pte
+under_load reload is_the_same systemctl reload "$UNIT"
+under_load restart is_another systemctl restart "$UNIT"
+under_load stop start_again systemctl stop "$UNIT"
 ok "no error in the journal so far" is_quiet "$began"
 pid=$(main_pid)
 ok "killed by SIGKILL" kill -KILL "$pid"
 ok "it comes back" wait_until 30 is_another "$pid"
 ok "and goes on" loses_and_regains
+under_load SIGKILL is_another systemctl kill --kill-who=main --signal=KILL "$UNIT"
 ok "the watchdog is kept" drop_in watchdog WatchdogSec=2
 pid=$(main_pid)
 restarts=$(systemctl show -P NRestarts "$UNIT")
@@ -99,6 +140,6 @@ exposure_is_at_most 15 "without PFN reading"
 ok "it works without" loses_and_regains
 no_drop_in caps
 ok "systemctl stop" systemctl stop "$UNIT"
-ok "it stopped cleanly" shows Result success
+ok "it stopped cleanly" stopped_cleanly
 ok "the VMM's contents are right" holder vmm-a verify
 live_end
