@@ -24,7 +24,7 @@ run() {
 	tests/run.sh --tally "$tally" "$@" || status=1
 }
 
-build release all test-programs expect-programs live-programs && {
+build release all test-programs lab-programs && {
 	run --build build/release lint
 	run --build build/release --jobs 2 unit fake golden
 	run --build build/release expect

@@ -60,7 +60,7 @@ int memgrip_arm(void *addr, uint64_t bytes, uint64_t mode)
 	return r;
 }
 
-/* The userfaultfd stays, under whatever number; nothing else that was inherited does. */
+/* The userfaultfd stays; nothing else that was inherited does. */
 static _Noreturn void be_pager(int uffd, memgrip_forget *forget, void *userdata)
 {
 	(void)prctl(PR_SET_NAME, "pager", 0, 0, 0); /* no rule for holders claims it */
@@ -72,19 +72,30 @@ static _Noreturn void be_pager(int uffd, memgrip_forget *forget, void *userdata)
 		pause();
 }
 
-pid_t memgrip_start_pager(int uffd, memgrip_forget *forget, void *userdata)
+int memgrip_start_pager(pid_t *pager, void *addr, uint64_t bytes, uint64_t mode,
+			memgrip_forget *forget, void *userdata)
 {
-	pid_t pager = fork();
-	int r = -errno;
+	int uffd = *pager ? -EBUSY : memgrip_arm(addr, bytes, mode), r;
+	pid_t child;
 
-	if (pager == 0)
+	if (uffd < 0)
+		return uffd;
+	child = fork();
+	r = child < 0 ? -errno : 0;
+	if (child == 0)
 		be_pager(uffd, forget, userdata);
 	(void)close(uffd);
-	return pager < 0 ? r : pager;
+	if (r == 0)
+		*pager = child;
+	return r;
 }
 
-void memgrip_end_pager(pid_t pager)
+int memgrip_end_pager(pid_t *pager)
 {
-	(void)kill(pager, SIGKILL);
-	(void)waitpid(pager, NULL, 0);
+	if (!*pager)
+		return -ESRCH;
+	(void)kill(*pager, SIGKILL);
+	(void)waitpid(*pager, NULL, 0);
+	*pager = 0;
+	return 0;
 }

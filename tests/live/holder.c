@@ -227,29 +227,14 @@ static void forget_memory(void *userdata)
 
 static int hold_arm(struct holder *h, struct range r)
 {
-	pid_t pager;
-	int fd;
-
-	if (h->pager)
-		return -EBUSY;
-	fd = memgrip_arm(range_start(h, r), range_bytes(h, r), UFFDIO_REGISTER_MODE_WP);
-	if (fd < 0)
-		return fd;
-	pager = memgrip_start_pager(fd, forget_memory, h);
-	if (pager < 0)
-		return pager;
-	h->pager = pager;
-	return 0;
+	return memgrip_start_pager(&h->pager, range_start(h, r), range_bytes(h, r),
+				   UFFDIO_REGISTER_MODE_WP, forget_memory, h);
 }
 
 static int hold_disarm(struct holder *h, struct range r)
 {
 	(void)r;
-	if (!h->pager)
-		return -ESRCH;
-	memgrip_end_pager(h->pager);
-	h->pager = 0;
-	return 0;
+	return memgrip_end_pager(&h->pager);
 }
 
 static int hold_exec(struct holder *h, struct range r)

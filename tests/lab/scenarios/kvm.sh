@@ -28,7 +28,8 @@ written() { # NAME 4K 2M 1G: after the guest has written all of it
 	guest_touches "$1" 0 store && has_sptes "$@"
 }
 
-# Linux 7 puts the large pages back in place; before, KVM forgets the small ones, and the guest's next touch does.
+# Linux 7 puts the large pages back in place. Before it, KVM forgets the small ones, and the guest's next touch brings
+# large ones.
 after_the_log() {
 	case $KERNEL in
 	6.*) echo "$NONE" ;;
@@ -41,7 +42,9 @@ collapse() {
 	ok "collapse: its mapping is taken apart" holder vmm-a state 0 pte
 	ok "collapse: KVM has none of it any more" has_sptes vmm-a $NONE
 	ok "collapse: the guest's touch brings small pages" touched vmm-a $SMALL
-	ok "collapse: in place, no copy" holder vmm-a state 0 huge
+	place=$(holder vmm-a frames 0)
+	ok "collapse: it is mapped huge again" holder vmm-a state 0 huge
+	ok "collapse: in place, without a copy" is_equal "$(holder vmm-a frames 0)" "$place"
 	ok "collapse: KVM has none of the small ones any more" has_sptes vmm-a $NONE
 	ok "collapse: the guest's touch brings large pages" touched vmm-a $HUGE
 	ok "collapse: of what is huge already" holder vmm-a state 0 huge

@@ -9,16 +9,11 @@ readonly MIB=64
 
 # One drop-in for each, by its user: vm.d decides, not its name.
 claim() { # MODE UID
-	printf '%s\n' '[Match]' "User=$2" "$(holders_match)" '[Collapse]' "Mode=$1" >"/etc/thpd/vm.d/10-$1.conf"
+	write_rule "10-$1.conf" "$1" "User=$2" "$(holders_match)"
 }
 
 has_mode() { # NAME MODE
 	is_equal "$(vm_field "${HOLDER_PID[$1]}" .mode)" "$2"
-}
-
-# Reported: what could be done is known, nothing was.
-is_reported() {
-	is_equal "$(vm_field "${HOLDER_PID[$1]}" '|"\(.remappable_bytes) \(.last_action)"')" "$((MIB << 20)) null"
 }
 
 is_not_looked_at() {
@@ -39,16 +34,16 @@ ok "of the third" start_vmm_of 1003 vmm-full --size=$MIB --state=pte
 ok "thpd starts" systemctl start thpd
 for mode in off report full; do ok "mode $mode" wait_until 60 has_mode vmm-$mode $mode; done
 ok "full: becomes huge" wait_until 60 holder_is_huge vmm-full
-ok "report: what could be done is said" wait_until 60 is_reported vmm-report
+ok "report: what could be done is said" wait_until 60 is_reported vmm-report $((MIB << 20))
 for round in 1 2 3; do ok "the third is served, round $round" full_regains; done
 ok "report: nothing was done" holder_has_nothing_huge vmm-report
-ok "report: nor is it claimed" is_reported vmm-report
+ok "report: nor is it claimed" is_reported vmm-report $((MIB << 20))
 ok "off: nothing was done" holder_has_nothing_huge vmm-off
 ok "off: it was not even looked at" is_not_looked_at vmm-off
 for name in off report full; do ok "contents of vmm-$name are right" holder vmm-$name verify; done
 # A drop-in that changes is obeyed after a reload.
 claim full 1002
-rm /etc/thpd/vm.d/10-report.conf
+rm "$CONF/vm.d/10-report.conf"
 ok "the second user's VMM is to be served now" systemctl reload thpd
 ok "it becomes huge" wait_until 60 holder_is_huge vmm-report
 ok "thpd stops" systemctl stop thpd

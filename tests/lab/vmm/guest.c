@@ -4,9 +4,12 @@
 #include <assert.h>
 #include <stddef.h>
 
+static_assert(GUEST_CODE == 0x1000 && GUEST_PAGE == 0x2000, "the code below knows it");
+static_assert(GUEST_STORE == 0 && GUEST_UPDATE == 1 && GUEST_CHECK == 2, "the code below knows it");
+static_assert(GUEST_PORT == 0x10, "the code below knows it");
 static_assert(offsetof(struct guest_page, op) == 16, "the code below knows it");
-static_assert(offsetof(struct guest_page, steps) == 28, "the code below knows it");
-static_assert(offsetof(struct guest_page, slowest) == 40, "the code below knows it");
+static_assert(offsetof(struct guest_page, steps) == 20, "the code below knows it");
+static_assert(offsetof(struct guest_page, slowest) == 32, "the code below knows it");
 
 /* esi: the address of the step; ebx: the word that belongs there; edi:ecx: when the step began. */
 __asm__(".section .rodata\n"
@@ -15,21 +18,19 @@ __asm__(".section .rodata\n"
 	".set first, page\n"
 	".set end, page + 4\n"
 	".set stride, page + 8\n"
-	".set seed, page + 12\n"
+	".set generation, page + 12\n"
 	".set op, page + 16\n"
-	".set is_repeated, page + 20\n"
-	".set halt, page + 24\n"
-	".set steps, page + 28\n"
-	".set mismatches, page + 32\n"
-	".set passes, page + 36\n"
-	".set slowest, page + 40\n"
+	".set steps, page + 20\n"
+	".set mismatches, page + 24\n"
+	".set passes, page + 28\n"
+	".set slowest, page + 32\n"
 	".globl guest_code, guest_code_end\n"
 	"guest_code:\n"
 	"	movl	first, %esi\n"
 	"step:	cmpl	end, %esi\n"
 	"	jae	passed\n"
 	"	movl	%esi, %ebx\n"
-	"	xorl	seed, %ebx\n"
+	"	xorl	generation, %ebx\n"
 	"	rdtsc\n"
 	"	movl	%eax, %ecx\n"
 	"	movl	%edx, %edi\n"
@@ -40,6 +41,9 @@ __asm__(".section .rodata\n"
 	"	incl	mismatches\n"
 	"right:	cmpl	$2, op\n"
 	"	je	timed\n"
+	"	movl	generation, %ebx\n"
+	"	incl	%ebx\n"
+	"	xorl	%esi, %ebx\n"
 	"store:	movl	%ebx, (%esi)\n"
 	"timed:	rdtsc\n"
 	"	subl	%ecx, %eax\n"
@@ -53,12 +57,11 @@ __asm__(".section .rodata\n"
 	"	movl	%edx, slowest + 4\n"
 	"next:	incl	steps\n"
 	"	addl	stride, %esi\n"
-	"	cmpl	$0, halt\n"
-	"	je	step\n"
-	"	jmp	done\n"
+	"	jmp	step\n"
 	"passed:	incl	passes\n"
-	"	cmpl	$0, is_repeated\n"
-	"	jne	guest_code\n"
+	"	cmpl	$1, op\n"
+	"	jne	done\n"
+	"	incl	generation\n"
 	"done:	outb	%al, $0x10\n"
 	"	jmp	guest_code\n"
 	"guest_code_end:\n"

@@ -2,11 +2,11 @@
 #pragma once
 
 /* The guest: flat 32-bit code without paging, so that a guest-physical address is a pointer, below
- * 4 GiB. It steps through a range, once or for ever, and hands back to the host through an I/O
- * port.
+ * 4 GiB. It steps once through a range and hands back to the host through an I/O port.
  *
  * What it has to do and what it saw stand in one page that host and guest share, all of it in the
- * guest's byte order, which is the host's. The word that belongs at an address is address ^ seed.
+ * guest's byte order, which is the host's. The word that belongs at an address is address ^
+ * generation; a write that is lost leaves a word of an earlier generation.
  */
 
 #include <stdint.h>
@@ -22,17 +22,16 @@ enum {
 
 enum guest_op {
 	GUEST_STORE,  /* writes the word, and reads nothing before */
-	GUEST_UPDATE, /* reads, compares, writes: on fresh memory every step is a mismatch */
+	GUEST_UPDATE, /* reads, compares, writes the next generation's; on fresh memory every step
+		       * is a mismatch */
 	GUEST_CHECK,  /* reads and compares */
 };
 
 /* The code knows these offsets. */
 struct guest_page {
 	uint32_t first, end, stride; /* guest-physical, bytes */
-	uint32_t seed;
-	uint32_t op;	      /* enum guest_op */
-	uint32_t is_repeated; /* pass after pass, until halt */
-	uint32_t halt;	      /* set by the host at any time */
+	uint32_t generation;	     /* one more after each pass of updates */
+	uint32_t op;		     /* enum guest_op */
 	uint32_t steps, mismatches, passes;
 	uint64_t slowest; /* of all steps, in ticks of the time-stamp counter */
 };

@@ -19,8 +19,9 @@ struct machine {
 	struct guest_page *page;
 	uint32_t khz; /* of the guest's time-stamp counter */
 	pthread_t vcpu;
-	bool is_running;
-	int outcome; /* of the vCPU thread */
+	bool is_running, is_repeated;
+	bool is_halted; /* set by one thread, read by the other */
+	int outcome;	/* of the vCPU thread */
 };
 
 /* is_initially_set: dirty logs with KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and INITIALLY_SET, as QEMU
@@ -30,11 +31,10 @@ int machine_new(struct machine *m, bool is_initially_set);
 /* A request to the VM: what ioctl() says, or negative errno. */
 int machine_ask(const struct machine *m, unsigned long request, void *arg);
 
-/* Runs the guest from first to end, guest-physical. What it saw is in m->page after machine_end(),
- * which interrupts an endless run and says 0, -errno, or an exit reason of KVM that nobody
- * expected. */
-int machine_begin(struct machine *m, uint64_t first, uint64_t end, uint64_t stride,
-		  enum guest_op op, bool is_repeated);
+/* Runs the guest as the task says (guest.h; what it saw is 0 there), once or pass after pass. What
+ * it saw is in m->page after machine_end(), which ends repeated passes after the one under way, and
+ * says 0, -errno, or an exit reason of KVM that nobody expected. */
+int machine_begin(struct machine *m, const struct guest_page *task, bool is_repeated);
 int machine_end(struct machine *m);
 
 /* How much is mapped into the guest by pages of each size: pages_4k, pages_2m, pages_1g, from the

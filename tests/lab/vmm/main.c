@@ -6,26 +6,35 @@
  *
  * It makes a KVM machine, prints `ready pid=N` and obeys commands on stdin, each answered by one
  * line that begins with `ok` or `failed`. ID is a memslot, 0 to 30. Sizes are bytes, or have K, M
- * or G at the end. The guest runs in 32 bits without paging: everything has to lie below 4 GiB.
+ * or G at the end. The guest runs in 32 bits without paging: all of it lies below 4 GiB.
  *
  *   slot ID KIND bytes=N gpa=N [skew=N] [path=FILE] [offset=N] [page=2M|1G]
- *                   memory, and the memslot for it; KIND as in slot.h. The host address is skew
- * modulo 1 GiB. `ok addr=0xADDR bytes=N` drop ID         both away;   recreate ID   the memslot
- * away and back, the memory stays state ID small|huge|pte [from=N bytes=N] what this process maps
- * it by (tests/lib/memstate.h; small writes, too) touch ID store|update|check [from=N bytes=N]
- * [stride=N] the guest steps through it, a word every 4 KiB or stride. store only writes, update
- *                   reads and then writes, check reads: `ok steps=N mismatches=N slowest_us=N`
- *   loop ID store|update|check [...]    the same, pass after pass
- *   halt            ends the loop: `ok passes=N steps=N mismatches=N slowest_us=N`
- *   log ID, unlog ID     dirty logging on and off;   dirty ID   reads the log: `ok pages=N`
- *   clear ID        clears what the last `dirty` read (initially-set only)
- *   pin ID, unpin ID     a long-term pin, as for an assigned device (an io_uring registered buffer)
- *   arm ID, disarm ID    a userfaultfd that another process holds, as during post-copy
- *   frames ID       `ok sum=0xN`: the same number as long as every page stays where it is
- *   host ID         `ok huge=BYTES present=BYTES`: what this process's page table says. It walks
- * the page table: never for a device-dax with 1 GiB pages, which that would split counters `ok
- * pages_4k=N pages_2m=N pages_1g=N`: what KVM maps into the guest. Two pages of 4K are the guest's
- * own quit
+ *               memory, and the memslot for it; KIND is one of slot.h. The host address is skew
+ *               modulo 1 GiB: `ok addr=0xADDR bytes=N`
+ *   drop ID     takes both away
+ *   recreate ID takes the memslot away and gives it back; the memory stays
+ *   state ID small|huge|pte [from=N bytes=N]
+ *               what this process maps it by (tests/lib/memstate.h); small writes, too
+ *   touch ID store|update|check [from=N bytes=N] [stride=N]
+ *               the guest steps through it, a word every 4 KiB or stride (guest.h):
+ *               `ok passes=1 steps=N mismatches=N slowest_us=N`
+ *   loop ID store|update|check [...]
+ *               the same, pass after pass, until
+ *   halt        which answers as touch does
+ *   log ID      dirty logging on
+ *   unlog ID    and off
+ *   dirty ID    reads the log: `ok pages=N`
+ *   clear ID    clears what the last `dirty` read (initially-set only)
+ *   pin ID, unpin ID
+ *               a long-term pin, as for an assigned device (an io_uring registered buffer)
+ *   arm ID, disarm ID
+ *               a userfaultfd that another process holds, as during post-copy
+ *   frames ID   `ok sum=0xN`: the same number as long as every page stays where it is
+ *   host ID     `ok huge=BYTES present=BYTES`: what this process's page table says. It walks the
+ *               page table: not for device-dax with 1 GiB pages, which that would split
+ *   counters    `ok pages_4k=N pages_2m=N pages_1g=N`: what KVM maps into the guest; two pages of
+ *               4K are the guest's own
+ *   quit
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -44,6 +53,7 @@ enum { SLOTS = 31 };
 struct vmm {
 	struct machine machine;
 	struct slot slots[SLOTS];
+	struct slot *touched; /* where the guest is, or was last */
 };
 
 /* A command's words: the slot, the one without a name, and the ones with. */
@@ -144,13 +154,24 @@ static int begin(struct vmm *v, const struct request *q, bool is_repeated)
 	const uint64_t stride = q->stride ? q->stride : memstate_page_bytes();
 	const uint64_t first = q->slot->gpa + q->from;
 	const int op = choose(q->word, names, 3);
+	struct guest_page task = {0};
 	uint64_t bytes;
 	int r = range_of(q, &bytes);
 
 	if (op < 0 || r < 0)
 		return op < 0 ? op : r;
-	return machine_begin(&v->machine, first, first + bytes, stride, (enum guest_op)op,
-			     is_repeated);
+	/* The step after the last must not begin at 0 again. */
+	if (first + bytes + stride > UINT32_MAX)
+		return -ERANGE;
+	task.first = (uint32_t)first;
+	task.end = (uint32_t)(first + bytes);
+	task.stride = (uint32_t)stride;
+	task.generation = q->slot->generation;
+	task.op = (uint32_t)op;
+	r = machine_begin(&v->machine, &task, is_repeated);
+	if (r == 0)
+		v->touched = q->slot;
+	return r;
 }
 
 /* The guest has come to its end, or to one that nobody wanted. */
@@ -163,6 +184,7 @@ static int end(struct vmm *v)
 		return r;
 	if (r > 0)
 		return answer("failed the guest ended with KVM's exit reason %d\n", r);
+	v->touched->generation = page->generation;
 	return answer("ok passes=%" PRIu32 " steps=%" PRIu32 " mismatches=%" PRIu32
 		      " slowest_us=%" PRIu64 "\n",
 		      page->passes, page->steps, page->mismatches,

@@ -69,14 +69,16 @@ static int open_backing(const struct slot_plan *plan)
 /* Nothing adjoins the mapping, so that it never merges with a neighbour; a child has none of it. */
 static int map_at(struct slot *s, const struct slot_plan *plan, int flags, int fd)
 {
+	const uint64_t room = 2 * GIB + plan->skew + plan->bytes;
+	uint8_t *base =
+		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t *at;
 
-	s->reserved_bytes = 2 * GIB + plan->skew + plan->bytes;
-	s->reserved = mmap(NULL, s->reserved_bytes, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (s->reserved == MAP_FAILED)
+	if (base == MAP_FAILED)
 		return -errno;
-	at = (uint8_t *)s->reserved + GIB - (uintptr_t)s->reserved % GIB + plan->skew;
+	s->reserved = base;
+	s->reserved_bytes = room;
+	at = base + GIB - (uintptr_t)base % GIB + plan->skew;
 	if (mmap(at, plan->bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
 		 (off_t)plan->offset) == MAP_FAILED)
 		return -errno;
@@ -167,9 +169,10 @@ int slot_unlog(struct slot *s, const struct machine *m)
 int64_t slot_count_dirty(struct slot *s, const struct machine *m)
 {
 	struct kvm_dirty_log log = {.slot = s->id, .dirty_bitmap = s->dirty};
+	const uint64_t words = (s->bytes / memstate_page_bytes() + 63) / 64;
 	int64_t n = machine_ask(m, KVM_GET_DIRTY_LOG, &log);
 
-	for (uint64_t i = 0; n >= 0 && i < s->bytes / memstate_page_bytes() / 64; i++)
+	for (uint64_t i = 0; n >= 0 && i < words; i++)
 		n += __builtin_popcountll(s->dirty[i]);
 	return n;
 }
@@ -206,6 +209,7 @@ int slot_unpin(struct slot *s, const struct machine *m)
 	return 0;
 }
 
+/* Its memory is not for children (MADV_DONTFORK). */
 static void forget_nothing(void *userdata)
 {
 	(void)userdata;
@@ -213,25 +217,15 @@ static void forget_nothing(void *userdata)
 
 int slot_arm(struct slot *s, const struct machine *m)
 {
-	pid_t pager;
-	int fd = s->pager ? -EBUSY : memgrip_arm(s->hva, s->bytes, UFFDIO_REGISTER_MODE_MISSING);
-
 	(void)m;
-	if (fd < 0)
-		return fd;
-	pager = memgrip_start_pager(fd, forget_nothing, NULL);
-	s->pager = pager < 0 ? 0 : pager;
-	return pager < 0 ? pager : 0;
+	return memgrip_start_pager(&s->pager, s->hva, s->bytes, UFFDIO_REGISTER_MODE_MISSING,
+				   forget_nothing, NULL);
 }
 
 int slot_disarm(struct slot *s, const struct machine *m)
 {
 	(void)m;
-	if (!s->pager)
-		return -ESRCH;
-	memgrip_end_pager(s->pager);
-	s->pager = 0;
-	return 0;
+	return memgrip_end_pager(&s->pager);
 }
 
 int slot_sum_frames(const struct slot *s, uint64_t *ret_sum)

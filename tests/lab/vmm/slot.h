@@ -25,6 +25,7 @@ struct slot {
 	uint32_t id;
 	uint8_t *hva; /* NULL: the slot is not in use */
 	uint64_t bytes, gpa;
+	uint32_t generation; /* of what the guest wrote last (guest.h) */
 	bool is_logged;
 	uint64_t *dirty; /* what the last look at the log said, one bit a page */
 	int pin;	 /* -1: not pinned */
