@@ -119,8 +119,7 @@ static int run_pass(const struct machine *m)
 	return r < 0 ? r : (int)m->run->exit_reason;
 }
 
-/* The guest comes back after each pass. One that went on by itself was once followed, in the lab,
- * by RCU's report of a timer that had not come for 21 seconds. */
+/* The guest comes back after each pass, so that it can be told to end. */
 static void *vcpu_thread(void *userdata)
 {
 	struct machine *m = userdata;
