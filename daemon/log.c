@@ -86,7 +86,8 @@ static void add_field(struct iovec *fields, int *n, char *buffer, const char *na
 	(*n)++;
 }
 
-static void write_journal(const struct line *l)
+/* 0 or -errno. */
+static int write_journal(const struct line *l)
 {
 	char buffers[FIELDS_MAX][LINE_MAX_BYTES], priority[16];
 	struct iovec fields[FIELDS_MAX];
@@ -97,7 +98,7 @@ static void write_journal(const struct line *l)
 	add_field(fields, &n, buffers[1], "MESSAGE", l->text);
 	add_field(fields, &n, buffers[2], "THPD_VM", l->vm_name);
 	add_field(fields, &n, buffers[3], "THPD_RESULT", l->result);
-	(void)sd_journal_sendv(fields, n);
+	return sd_journal_sendv(fields, n);
 }
 
 static void write_stderr(const struct line *l)
@@ -124,9 +125,8 @@ __attribute__((format(printf, 2, 0))) static void write_line(struct line l, cons
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	make_printable(text);
 	l.text = text;
-	if (logger.is_journal)
-		write_journal(&l);
-	else
+	/* A sandbox may forbid its socket; stderr is one that is open already. */
+	if (!logger.is_journal || write_journal(&l) < 0)
 		write_stderr(&l);
 }
 

@@ -155,13 +155,30 @@ static int add_signals(sd_event *event, struct manager *m)
 	return r < 0 ? r : 0;
 }
 
+/* Passes r on. */
+static int explained(int r, const char *what_failed)
+{
+	if (r < 0)
+		log_error("stopped: %s: %s", what_failed, strerror(-r));
+	return r;
+}
+
+static int open_bus(sd_event *event, struct manager *m, const char *dir, struct bus **ret)
+{
+	int r = bus_new(event, m, dir, ret);
+
+	if (r < 0)
+		log_error("stopped: %s", bus_error_sentence(r));
+	return r;
+}
+
 static int make_runtime_dir(const char *dir)
 {
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
-		log_error("cannot make the runtime directory %s: %s", dir, strerror(errno));
-		return -errno;
-	}
-	return 0;
+	int r = mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
+
+	if (r < 0)
+		log_error("cannot make the runtime directory %s: %s", dir, strerror(-r));
+	return r;
 }
 
 static int serve(sd_event *event, struct manager *m, const struct arguments *a)
@@ -170,15 +187,15 @@ static int serve(sd_event *event, struct manager *m, const struct arguments *a)
 	int r = make_runtime_dir(a->manager.runtime_dir);
 
 	if (r == 0)
-		r = add_signals(event, m);
+		r = explained(add_signals(event, m), "signals cannot be received");
 	if (r == 0)
-		r = bus_new(event, m, a->manager.runtime_dir, &bus);
+		r = open_bus(event, m, a->manager.runtime_dir, &bus);
 	if (r == 0)
-		r = manager_start(m);
+		r = explained(manager_start(m), "/proc/vmstat and /proc/loadavg are needed");
 	if (r == 0) {
 		(void)sd_event_set_watchdog(event, true);
 		(void)sd_notify(0, "READY=1");
-		r = sd_event_loop(event);
+		r = explained(sd_event_loop(event), "the event loop failed");
 	}
 	bus_free(bus);
 	return r;
@@ -189,16 +206,14 @@ static int run(const struct arguments *a)
 	struct manager *m = NULL;
 	struct sys sys = SYS_INIT;
 	sd_event *event = NULL;
-	int r = sd_event_default(&event);
+	int r = explained(sd_event_default(&event), "no event loop can be made");
 
 	if (r >= 0)
-		r = sys_open_host(&sys);
+		r = explained(sys_open_host(&sys), "the root directory cannot be opened");
 	if (r >= 0)
-		r = manager_new(event, &sys, &a->manager, &m);
+		r = explained(manager_new(event, &sys, &a->manager, &m), "thpd cannot be set up");
 	if (r >= 0)
 		r = serve(event, m, a);
-	if (r < 0)
-		log_error("stopped: %s", bus_error_sentence(r));
 	if (m && !manager_stop(m)) {
 		log_warning("a VM does not let itself be read: ending without waiting for it");
 		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
