@@ -20,10 +20,6 @@ is_not_looked_at() {
 	is_equal "$(vm_field "${HOLDER_PID[$1]}" .cycles)" 0
 }
 
-full_regains() {
-	holder vmm-full pte && wait_until 30 holder_is_huge vmm-full
-}
-
 service_begin
 claim off 1001
 claim report 1002
@@ -35,7 +31,7 @@ ok "thpd starts" systemctl start thpd
 for mode in off report full; do ok "mode $mode" wait_until 60 has_mode vmm-$mode $mode; done
 ok "full: becomes huge" wait_until 60 holder_is_huge vmm-full
 ok "report: what could be done is said" wait_until 60 is_reported vmm-report $((MIB << 20))
-for round in 1 2 3; do ok "the third is served, round $round" full_regains; done
+for round in 1 2 3; do ok "the third is served, round $round" regains vmm-full; done
 ok "report: nothing was done" holder_has_nothing_huge vmm-report
 ok "report: nor is it claimed" is_reported vmm-report $((MIB << 20))
 ok "off: nothing was done" holder_has_nothing_huge vmm-off

@@ -41,10 +41,6 @@ is_quiet() { # SINCE
 	! journal_since "$1" -p err | grep .
 }
 
-loses_and_regains() {
-	while_thpd_stands_still holder vmm-a pte && wait_until 30 holder_is_huge vmm-a
-}
-
 # --- under load ----------------------------------------------------------------------------------
 
 # Anonymous memory to be copied, the one kind of work that holds the VMM's mmap lock, and a file to be remapped.
@@ -108,11 +104,11 @@ ok "it becomes huge" wait_until 30 holder_is_huge vmm-a
 ok "its contents are right" holder vmm-a verify
 ok "systemctl reload" systemctl reload "$UNIT"
 ok "still active" shows ActiveState active
-ok "it works after the reload" loses_and_regains
+ok "it works after the reload" regains vmm-a
 pid=$(main_pid)
 ok "systemctl restart" systemctl restart "$UNIT"
 ok "another process" is_another "$pid"
-ok "it works after the restart" loses_and_regains
+ok "it works after the restart" regains vmm-a
 ok "a VMM with more memory starts" start_vmm_of 1001 vmm-remap --size=$REMAP_MIB --state=pte
 under_load reload is_the_same systemctl reload "$UNIT"
 under_load restart is_another systemctl restart "$UNIT"
@@ -121,12 +117,12 @@ ok "no error in the journal so far" is_quiet "$began"
 pid=$(main_pid)
 ok "killed by SIGKILL" kill -KILL "$pid"
 ok "it comes back" wait_until 30 is_another "$pid"
-ok "and goes on" loses_and_regains
+ok "and goes on" regains vmm-a
 under_load SIGKILL is_another systemctl kill --kill-who=main --signal=KILL "$UNIT"
 ok "the watchdog is kept" drop_in watchdog WatchdogSec=2
 pid=$(main_pid)
 restarts=$(systemctl show -P NRestarts "$UNIT")
-ok "it works meanwhile" loses_and_regains
+ok "it works meanwhile" regains vmm-a
 over=$((SECONDS + 7))
 ok "three periods go by" wait_until 30 is_over
 ok "it was not restarted" shows NRestarts "$restarts"
@@ -137,7 +133,7 @@ exposure_is_at_most 25 "with PFN reading"
 ok "without CAP_SYS_ADMIN it starts" drop_in caps 'CapabilityBoundingSet=' \
 	'CapabilityBoundingSet=CAP_SYS_PTRACE CAP_SYS_NICE CAP_DAC_READ_SEARCH'
 exposure_is_at_most 15 "without PFN reading"
-ok "it works without" loses_and_regains
+ok "it works without" regains vmm-a
 no_drop_in caps
 ok "systemctl stop: it ends cleanly" stop_cleanly
 ok "the VMM's contents are right" holder vmm-a verify
