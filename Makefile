@@ -115,6 +115,7 @@ LAYER_tests/lib := -iquote tests/lib
 LAYER_tests/expect := -iquote tests/expect -iquote tests/lib
 LAYER_tests/live := -iquote tests/live -iquote tests/lib
 LAYER_tests/lab/vmm := -iquote tests/lab/vmm -iquote tests/lib
+LAYER_tests/lab/guest := -iquote tests/lib
 LAYER_bench := $(TEST_INCLUDES) -iquote bench
 
 sources = $(sort $(wildcard $(1)/*.c))
@@ -189,6 +190,8 @@ EXPECT_SHARED := $(call objects,$(filter-out tests/expect/expect_%.c,$(call sour
 TEST_LIB := $(call objects,$(call sources,tests/lib))
 LIVE_PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/live/*.c))
 VMM := $(B)/tests/lab/vmm/vmm
+TOY := $(B)/tests/lab/guest/toy
+SHIM := $(B)/tests/lab/guest/shim.so
 ALL_ARCHIVES := $(B)/libdaemon.a $(B)/libthpctl.a $(B)/libthpd.a
 ALL_LIBS := $(DAEMON_LIBS) $(SMARTCOLS_LIBS)
 test_link = $(Q)mkdir -p $(@D); $(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
@@ -211,6 +214,15 @@ $(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(TEST_LIB)
 $(VMM): $(call objects,$(call sources,tests/lab/vmm)) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
+$(SHIM): $(call objects,tests/lab/guest/shim.c) $(TEST_LIB)
+	$(call say,LD,$@)
+	$(call test_link,-shared)
+# A guest's kernel: 32 bits, no library, where multiboot wants it.
+$(TOY): tests/lab/guest/toy.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D); $(CC) -std=gnu17 -O2 -m32 -march=i686 -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+		-fno-asynchronous-unwind-tables -fcf-protection=none -Wall -Wextra -Werror -nostdlib -static -no-pie \
+		-Wl,-n,--no-warn-rwx-segments,--build-id=none,-z,noexecstack,-e,start,--section-start=.multiboot=0x100000,-Ttext=0x101000 -o $@ $<
 # Under MODE=fuzz libFuzzer drives; in any other mode tests/fuzz/main.c runs the files it is given.
 $(FUZZ): $(B)/%: $(B)/obj/%.o $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/main.o) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
@@ -221,7 +233,7 @@ test-programs: $(UNIT) $(FAKE) $(GOLDEN)
 fuzz-programs: $(FUZZ)
 expect-programs: $(EXPECT)
 live-programs: $(LIVE_PROGRAMS)
-lab-programs: live-programs expect-programs $(VMM)
+lab-programs: live-programs expect-programs $(VMM) $(TOY) $(SHIM)
 
 .PHONY: quick
 quick: all test-programs ## lint, unit, fake and golden tests only: the quick tier, a minute or two
