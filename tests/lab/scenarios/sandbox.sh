@@ -90,8 +90,7 @@ as_shipped() {
 	ok "the unit as it is: a memory limit is seen" wait_until 60 explains vmm-limited memcg-limit
 	ok "the unit as it is: and heeded" is_not was_tried vmm-limited
 	ok "the unit as it is: fs-dax is seen" wait_until 60 is_seen_as vmm-fsdax fsdax
-	ok "the unit as it is: every answer is given to another user" asked_by_a_user
-	ok "the unit as it is: without debugfs, too" without_debugfs
+	ok "the unit as it is: debugfs is not needed" without_debugfs
 }
 
 is_found() { # NAME
@@ -114,7 +113,60 @@ without_debugfs() {
 	return $rc
 }
 
-# --- what it is to systemd -----------------------------------------------------------------------
+# What the options are for is so.
+in_force() {
+	covers Nice LimitNOFILE NoNewPrivileges ProtectSystem ReadOnlyPaths InaccessiblePaths ProtectHome PrivateTmp PrivateDevices \
+		ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectControlGroups PrivateNetwork PrivateMounts \
+		ProtectHostname ProtectClock DevicePolicy RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality \
+		MemoryDenyWriteExecute RemoveIPC KeyringMode SystemCallArchitectures IPAddressDeny
+	ok "Nice, LimitNOFILE" limits_are_those_of_the_unit
+	ok "CapabilityBoundingSet: these four and no others" is_equal "$(status_field CapEff)" "$(four_rights)"
+	ok "NoNewPrivileges" is_equal "$(status_field NoNewPrivs)" 1
+	ok "UMask" is_equal "$(status_field Umask)" 0077
+	ok "SystemCallFilter, Restrict…, LockPersonality, MemoryDenyWriteExecute: a filter" is_equal "$(status_field Seccomp)" 2
+	ok "ProtectSystem, ReadOnlyPaths: /usr, /etc, /var and /run cannot be written" all_readonly_within /usr /etc /var /run
+	ok "InaccessiblePaths: nothing is seen of /dev/shm" is_not within test -e "$shm"
+	ok "ProtectHome: nothing is seen of /home" is_not within test -e /home/guests
+	ok "PrivateTmp: nothing of /tmp" is_not within test -e /tmp/guests
+	ok "PrivateDevices: no /dev/kvm, no /dev/vda" is_not within sh -c 'test -e /dev/kvm || test -e /dev/vda'
+	ok "ProtectKernelLogs: no /dev/kmsg" is_not within sh -c 'cat /dev/kmsg'
+	ok "ProtectKernelModules: no modules" is_not within sh -c 'ls /usr/lib/modules/* 2>/dev/null | grep .'
+	ok "ProtectKernelTunables: /proc/sys and /sys cannot be written" all_readonly_within /proc/sys /sys
+	ok "ProtectControlGroups: no cgroup, either" all_readonly_within /sys/fs/cgroup
+	ok "PrivateNetwork: no network but its own" is_equal "$(within ip -o link | wc -l)" 1
+	ok "PrivateMounts: mounts of its own" is_not is_equal "$(namespace_of mnt self)" "$(namespace_of mnt "$(main_pid)")"
+	ok "ProtectHostname: a name of its own" is_not is_equal "$(namespace_of uts self)" "$(namespace_of uts "$(main_pid)")"
+	ok "DevicePolicy, ProtectClock: devices are closed" shows DevicePolicy closed
+	ok "RuntimeDirectoryMode: another user may ask" asked_by_a_user
+	ok "ExecReload: it can be reloaded" reload
+	ok "Restart: killed, it comes back" comes_back
+	ok "RuntimeDirectoryPreserve: an orchestrator's rule is kept" rule_outlives_a_restart
+	ok "it acts" acts
+}
+
+limits_are_those_of_the_unit() {
+	is_equal "$(awk '/^Max open files/ { print $4 }' "/proc/$(main_pid)/limits")" 65536 &&
+		is_equal "$(ps -o ni= -p "$(main_pid)" | tr -d ' ')" 5
+}
+
+# By their numbers in capability.h.
+four_rights() {
+	local dac_read_search=2 sys_ptrace=19 sys_admin=21 sys_nice=23
+	printf '%016x' $((1 << dac_read_search | 1 << sys_ptrace | 1 << sys_admin | 1 << sys_nice))
+}
+
+all_readonly_within() { # PATH...
+	local path
+	for path; do is_readonly_within "$path" || return 1; done
+}
+
+namespace_of() { # KIND PID
+	readlink "/proc/$2/ns/$1"
+}
+
+reload() {
+	systemctl reload "$UNIT"
+}
 
 comes_back() {
 	local pid
@@ -122,8 +174,31 @@ comes_back() {
 	kill -KILL "$pid" && wait_until 20 is_restarted "$pid"
 }
 
-is_restarted() {
+is_restarted() { # PID: that it had
 	[ "$(main_pid)" != 0 ] && [ "$(main_pid)" != "$1" ] && shows ActiveState active
+}
+
+rule_outlives_a_restart() {
+	mkdir -p /run/thpd/vm.d && : >/run/thpd/vm.d/orchestrator.conf && systemctl restart "$UNIT" &&
+		[ -e /run/thpd/vm.d/orchestrator.conf ]
+}
+
+# --- what it is to systemd -----------------------------------------------------------------------
+
+# Reload, stop and the watchdog while there is work to do: scenarios/service.sh, where a stop that is cut off fails.
+management() {
+	covers Type ExecStart Restart WatchdogSec TimeoutStopSec
+	ok "Type=notify: if it cannot say READY=1, it does not count as started" \
+		is_not restart_with UnsetEnvironment=NOTIFY_SOCKET TimeoutStartSec=3
+	ok "Type=notify: systemd waited for it" shows Result timeout
+	breaks ExecReload= reload
+	ok "Restart=no: killed, it stays away" stays_dead
+	ok "WatchdogSec: of a millisecond, it is ended for want of a sign of life" restarts_until watchdog WatchdogSec=1ms
+	fatal RuntimeDirectory= 'may not write to the runtime directory|cannot make the runtime directory' RuntimeDirectoryPreserve=no
+	breaks RuntimeDirectoryMode=0700 asked_by_a_user
+	breaks RuntimeDirectoryPreserve=no rule_outlives_a_restart
+	ok "LimitNOFILE: of a dozen, it does not do its work" is_useless_with LimitNOFILE=12
+	breaks_outright TasksMax=1
 }
 
 stays_dead() {
@@ -132,41 +207,6 @@ stays_dead() {
 
 is_ended_by() { # RESULT
 	wait_until 60 shows Result "$1"
-}
-
-rule_outlives_a_restart() {
-	: >/run/thpd/vm.d/orchestrator.conf && systemctl restart "$UNIT" && [ -e /run/thpd/vm.d/orchestrator.conf ]
-}
-
-limits_are_those_of_the_unit() {
-	is_equal "$(awk '/^Max open files/ { print $4 }' "/proc/$(main_pid)/limits")" 65536 &&
-		is_equal "$(ps -o ni= -p "$(main_pid)" | tr -d ' ')" 5
-}
-
-# Reload, stop and the watchdog while there is work to do: scenarios/service.sh, where a stop that is cut off fails.
-management() {
-	covers Type ExecStart Restart WatchdogSec TimeoutStopSec Nice LimitNOFILE
-	ok "Type=notify: if it cannot say READY=1, it does not count as started" \
-		is_not restart_with UnsetEnvironment=NOTIFY_SOCKET TimeoutStartSec=3
-	ok "Type=notify: systemd waited for it" shows Result timeout
-	as_it_is
-	breaks ExecReload= "ExecReload: it can be reloaded" systemctl reload "$UNIT"
-	as_it_is
-	no_drop_in tight
-	ok "Restart: it comes back" comes_back
-	ok "Restart=no: it starts" restart_with
-	ok "Restart=no: it stays away" stays_dead
-	ok "WatchdogSec: of a millisecond, it is ended for want of a sign of life" restarts_until watchdog WatchdogSec=1ms
-	fatal RuntimeDirectory= 'may not write to the runtime directory|cannot make the runtime directory' RuntimeDirectoryPreserve=no
-	as_it_is
-	breaks RuntimeDirectoryMode=0700 "RuntimeDirectoryMode: another user may ask" asked_by_a_user
-	as_it_is
-	mkdir -p /run/thpd/vm.d
-	breaks RuntimeDirectoryPreserve=no "RuntimeDirectoryPreserve: an orchestrator's rule is kept" rule_outlives_a_restart
-	as_it_is
-	ok "Nice, LimitNOFILE: in force" limits_are_those_of_the_unit
-	ok "LimitNOFILE: of a dozen, it does not do its work" is_useless_with LimitNOFILE=12
-	breaks_outright TasksMax=1
 }
 
 restarts_until() { # RESULT SETTING
@@ -197,7 +237,6 @@ without_right() { # RIGHT
 }
 
 rights() {
-	covers NoNewPrivileges
 	loses "$(without_right CAP_SYS_PTRACE)" 'VMs of other users may not be recognized.*CAP_SYS_PTRACE'
 	ok "without CAP_SYS_PTRACE: it finds what a rule names" wait_until 30 is_found vmm-a
 	ok "without CAP_SYS_PTRACE: it does not see what has a KVM VM" is_not is_found kvm
@@ -207,15 +246,6 @@ rights() {
 	ok "without CAP_DAC_READ_SEARCH: it does not act" is_not acts_soon
 	ok "without CAP_SYS_PTRACE and CAP_SYS_ADMIN: it starts" restart_with 'CapabilityBoundingSet=~CAP_SYS_PTRACE CAP_SYS_ADMIN'
 	ok "without CAP_SYS_PTRACE and CAP_SYS_ADMIN: it does not act" is_not acts_soon
-	as_it_is
-	ok "CapabilityBoundingSet: these four and no others" is_equal "$(status_field CapEff)" "$(four_rights)"
-	ok "NoNewPrivileges: in force" is_equal "$(status_field NoNewPrivs)" 1
-}
-
-# By their numbers in capability.h.
-four_rights() {
-	local dac_read_search=2 sys_ptrace=19 sys_admin=21 sys_nice=23
-	printf '%016x' $((1 << dac_read_search | 1 << sys_ptrace | 1 << sys_admin | 1 << sys_nice))
 }
 
 # --- what is hidden ------------------------------------------------------------------------------
@@ -223,34 +253,8 @@ four_rights() {
 hidden() {
 	fatal ProcSubset=pid 'stopped: /proc/vmstat'
 	bears ProtectProc=invisible
-	as_it_is
-	covers ProtectSystem ProtectHome PrivateTmp PrivateDevices DevicePolicy PrivateNetwork PrivateMounts ProtectKernelTunables \
-		ProtectControlGroups ProtectKernelModules ProtectKernelLogs ProtectHostname ProtectClock ReadOnlyPaths InaccessiblePaths
-	ok "ProtectSystem, ReadOnlyPaths: /usr, /etc, /var and /run cannot be written" all_readonly_within /usr /etc /var /run
-	ok "InaccessiblePaths: nothing is seen of /dev/shm" is_not within test -e "$shm"
-	ok "ProtectHome: nothing is seen of /home" is_not within test -e /home/guests
-	ok "PrivateTmp: nothing of /tmp" is_not within test -e /tmp/guests
-	ok "PrivateDevices: no /dev/kvm, no /dev/vda" is_not within sh -c 'test -e /dev/kvm || test -e /dev/vda'
-	ok "ProtectKernelLogs: no /dev/kmsg" is_not within sh -c 'cat /dev/kmsg'
-	ok "ProtectKernelModules: no modules" is_not within sh -c 'ls /usr/lib/modules/* 2>/dev/null | grep .'
-	ok "ProtectKernelTunables: /proc/sys and /sys cannot be written" all_readonly_within /proc/sys /sys
-	ok "ProtectControlGroups: no cgroup, either" all_readonly_within /sys/fs/cgroup
-	ok "PrivateNetwork: no network but its own" is_equal "$(within ip -o link | wc -l)" 1
-	ok "PrivateMounts: mounts of its own" is_not is_equal "$(namespace_of mnt self)" "$(namespace_of mnt "$(main_pid)")"
-	ok "ProtectHostname: a name of its own" is_not is_equal "$(namespace_of uts self)" "$(namespace_of uts "$(main_pid)")"
-	ok "DevicePolicy, ProtectClock: devices are closed" shows DevicePolicy closed
-	ok "with no knob to be read, it lacks what it needs of them" is_useless_with InaccessiblePaths=/sys/kernel/mm
+	ok "with no knob to be read, it does not do its work" is_useless_with InaccessiblePaths=/sys/kernel/mm
 	ok "with no cgroup to be read, the limit is not seen" limit_is_overlooked
-	as_it_is
-}
-
-all_readonly_within() { # PATH...
-	local path
-	for path; do is_readonly_within "$path" || return 1; done
-}
-
-namespace_of() { # KIND PID
-	readlink "/proc/$2/ns/$1"
 }
 
 limit_is_overlooked() {
@@ -272,11 +276,6 @@ forbidden() {
 	bears SystemCallErrorNumber=kill
 	bears SystemCallFilter=~@privileged\ @resources\ @setuid\ @chown\ @keyring\ @mount\ @debug SystemCallErrorNumber=kill
 	bears UMask=0777
-	as_it_is
-	covers RestrictNamespaces RestrictRealtime RestrictSUIDSGID LockPersonality MemoryDenyWriteExecute RemoveIPC KeyringMode \
-		SystemCallArchitectures IPAddressDeny
-	ok "Restrict…, Lock…, MemoryDeny…, SystemCall…: by a filter" is_equal "$(status_field Seccomp)" 2
-	ok "UMask: in force" is_equal "$(status_field Umask)" 0077
 }
 
 service_begin
@@ -285,6 +284,7 @@ printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.
 write_rule test.conf full "$(holders_match)"
 start_vmms
 as_shipped
+in_force
 management
 rights
 hidden
