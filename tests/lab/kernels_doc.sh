@@ -1,21 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# docs/KERNELS.md from what the scenario `expect` said on each kernel of the lab in its last runs.
+# docs/KERNELS.md from what the scenarios said on each kernel of the lab in their last runs: `expect` above all.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
 mapfile -t kernels < <(sed 's/#.*//; /^$/d' "$HERE/kernels")
+said=$(mktemp -d)
+trap 'rm -rf "$said"' EXIT
 logs=()
 for kernel in "${kernels[@]}"; do
-	log=build/lab/runs/$kernel-expect/out.log
-	[ -e "$log" ] || { echo "lab: no run of 'expect' on $kernel: make check-lab SCENARIOS=expect" >&2; exit 1; }
-	logs+=("$log")
+	for scenario in expect kvm seeds sandbox; do
+		log=build/lab/runs/$kernel-$scenario/out.log
+		[ -e "$log" ] || { echo "lab: no run of '$scenario' on $kernel: make check-lab" >&2; exit 1; }
+		grep -aE $'^# (KERNEL |FACT\t)' "$log" >>"$said/$kernel"
+	done
+	logs+=("$said/$kernel")
 done
 cat >docs/KERNELS.md <<'END'
 # What the kernels do
 
-Made by tests/lab/kernels_doc.sh of what the programs of tests/expect saw on the kernels of the lab: do not edit. yes: the fact
-holds; **no**: it does not, and thpd must not rely on it there; else why it was not tried.
+Made by tests/lab/kernels_doc.sh of what the programs of tests/expect and the lab's scenarios saw on the kernels of the lab: do
+not edit. yes: the fact holds; **no**: it does not, and thpd must not rely on it there; else what the kernel lacks, or why it was
+not tried.
 
 END
 awk -F '\t' '
@@ -29,7 +35,7 @@ awk -F '\t' '
 	}
 	$1 == "# FACT" && $3 == "not run" { whole[$2, n] = $4 }
 	END {
-		printf "| program | fact |"
+		printf "| seen by | fact |"
 		for (i = 1; i <= n; i++) printf " %s |", version[i]
 		printf "\n|---|---|"
 		for (i = 1; i <= n; i++) printf "---|"

@@ -63,6 +63,7 @@ dirty_log() {
 	ok "log: off" holder vmm-a unlog 0
 	# shellcheck disable=SC2046  # three numbers
 	ok "log: then $(after_the_log)" has_sptes vmm-a $(after_the_log)
+	fact "after a dirty log, KVM's large pages are back at once" "the guest's next touch brings them" has_sptes vmm-a $HUGE
 	ok "log: the guest's touch brings large pages" touched vmm-a $HUGE
 	stop_holder vmm-a
 }

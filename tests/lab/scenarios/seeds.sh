@@ -230,6 +230,8 @@ seed_f() {
 	thpd_comes
 	ok "f: seen: fs-dax" wait_until "$THPD_DEADLINE" is_backed_by vmm-fsdax fsdax
 	ok "f: said to be huge, where that can be known" wait_until "$THPD_DEADLINE" is_known_as_far_as_can_be vmm-fsdax
+	fact "whether a DAX file is mapped huge can be seen" "PAGEMAP_SCAN needs Linux 6.7" \
+		claims_at_least 100 "${HOLDER_PID[vmm-fsdax]}"
 	ok "f: seen: device-dax" wait_until "$THPD_DEADLINE" is_backed_by vmm-devdax devdax
 	ok "f: explained: 1 GiB pages" wait_until "$THPD_DEADLINE" is_explained_by vmm-devdax device-dax-1g
 	for name in vmm-fsdax vmm-devdax; do
