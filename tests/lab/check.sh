@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Every scenario on every kernel, or those named:  KERNELS='6.1 7' SCENARIOS='service' JOBS=2 check.sh BUILD-DIR
 #
-# A line a run, the failed tests below it; build/lab/junit.xml has the same. A run that gave no result (the
-# emulated machine hung) is tried once more and counted as a retry. Closes with the line of counts.
+# A line a run, the failed tests below it; build/lab/junit.xml has the same. A run that gave no result (the emulated
+# machine hung) is tried once more and counted as a retry; what it said is kept in runs/KERNEL-SCENARIO.first. Closes
+# with the line of counts.
 set -uo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.." || exit 1
@@ -25,6 +26,8 @@ run_one() { # KERNEL SCENARIO
 	"$HERE/run.sh" "$BUILD" "$1" "$2" >"$tap" 2>&1 || rc=$?
 	if [ $rc = 2 ]; then
 		retried=1 rc=0
+		rm -rf "$LAB/runs/$1-$2.first"
+		mv "$LAB/runs/$1-$2" "$LAB/runs/$1-$2.first"
 		"$HERE/run.sh" "$BUILD" "$1" "$2" >"$tap" 2>&1 || rc=$?
 	fi
 	[ $rc = 0 ] || grep -q '^not ok' "$tap" || echo "not ok - the run gave no verdict (status $rc)" >>"$tap"

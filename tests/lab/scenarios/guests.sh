@@ -49,7 +49,7 @@ start_guests() {
 
 # --- alpha ---------------------------------------------------------------------------------------
 
-# Its own block is huge for the shim before the guest has touched it; the guest then maps it.
+# Before the guest touches it: what KVM maps then is what the host maps.
 make_alpha_remappable() {
 	local answer
 	answer=$(shim alpha huge $FIRST $BYTES) && holder_note_memory alpha "$answer" &&

@@ -13,10 +13,6 @@ is_listed() {
 	[ "$(vm_field "${HOLDER_PID[vmm-a]}" .pid)" = "${HOLDER_PID[vmm-a]}" ]
 }
 
-is_another() { # PID: the main process now is not that one any more
-	[ "$(main_pid)" != 0 ] && [ "$(main_pid)" != "$1" ] && shows ActiveState active
-}
-
 # In tenths, as systemd-analyze computes it.
 exposure() {
 	systemd-analyze security --no-pager "$UNIT" | sed -n 's/.*exposure level for [^:]*: \([0-9]*\)\.\([0-9]\) .*/\1\2/p'
