@@ -298,7 +298,7 @@ KERNEL ?= 6.12
 lab: lab-deps ## fetch and build the virtual KVM hosts of check-lab into build/lab: about two minutes, 600 MiB
 	$(Q)tests/lab/build.sh
 
-check-lab: lab ## run the scenarios in them: KERNELS='6.1 6.12 7' SCENARIOS='seeds kvm' JOBS=2
+check-lab: lab ## run the scenarios in them: KERNELS='6.1 6.12 7' SCENARIOS='seeds kvm' JOBS=3
 	$(Q)$(MAKE) --no-print-directory -s all lab-programs
 	$(Q)tests/lab/check.sh build/$(MODE)
 

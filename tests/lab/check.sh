@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Every scenario on every kernel, or those named:  KERNELS='6.1 7' SCENARIOS='service' JOBS=2 check.sh BUILD-DIR
+# Every scenario on every kernel, or those named:  KERNELS='6.1 7' SCENARIOS='service' JOBS=3 check.sh BUILD-DIR
 #
 # A line a run, the failed tests below it; build/lab/junit.xml has the same. A run that gave no result (the emulated
 # machine hung) is tried once more and counted as a retry; what it said is kept in runs/KERNEL-SCENARIO.first. Closes
@@ -12,7 +12,8 @@ BUILD=$1
 LAB=build/lab
 : "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
 : "${SCENARIOS:=$(cd "$HERE/scenarios" && ls -- *.sh | sed 's/\.sh$//')}"
-: "${JOBS:=2}"
+# A good part of a run is waiting: three keep two processors busy.
+: "${JOBS:=3}"
 mkdir -p "$LAB/results"
 rm -f "$LAB"/results/*
 

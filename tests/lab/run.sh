@@ -37,7 +37,7 @@ write_run_script() { # FILE
 		modprobe -a kvm_amd nfit nd_pmem dax_pmem device_dax
 		udevadm settle
 		echo 0 >/proc/sys/kernel/numa_balancing
-		export THPD_BUILD=/lab/build KERNEL=$KERNEL
+		export THPD_BUILD=/lab/build THPD_POLL=0.5 KERNEL=$KERNEL
 		cd /lab
 		$2
 	END

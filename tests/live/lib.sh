@@ -18,6 +18,9 @@ THPD_BUILD=$(cd "$THPD_BUILD" && pwd)
 # What waits for the daemon's work may take long under ASan on a busy machine; it costs nothing else.
 : "${THPD_DEADLINE:=90}"
 
+# Between two looks at a condition; each look starts processes, which is dear where the processor is emulated.
+: "${THPD_POLL:=0.1}"
+
 T=''
 TAP_COUNT=0
 TAP_FAILED=0
@@ -146,7 +149,7 @@ wait_until() {
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.1
+		sleep "$THPD_POLL"
 	done
 }
 
