@@ -11,7 +11,9 @@ cd "$HERE/../.." || exit 1
 BUILD=$1
 LAB=build/lab
 : "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
-: "${SCENARIOS:=$(cd "$HERE/scenarios" && ls -- *.sh | sed 's/\.sh$//')}"
+# The longest first, so that none of them is left over at the end.
+: "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh seeds.sh service.sh *.sh | awk '!seen[$0]++' |
+	sed 's/\.sh$//')}"
 # A good part of a run is waiting: three keep two processors busy.
 : "${JOBS:=3}"
 mkdir -p "$LAB/results"
@@ -71,8 +73,8 @@ junit() {
 	echo '</testsuites>'
 }
 
-for kernel in $KERNELS; do
-	for scenario in $SCENARIOS; do
+for scenario in $SCENARIOS; do
+	for kernel in $KERNELS; do
 		while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n; done
 		run_one "$kernel" "$scenario" &
 	done

@@ -3,7 +3,7 @@
 # Boots a virtual KVM host and runs a scenario in it, or a shell.
 #
 #   run.sh BUILD-DIR KERNEL SCENARIO     TAP on stdout; 0 passed, 1 failed, 2 no result (the machine did not
-#                                        come to an end, or stalled: the caller may try once more)
+#                                        come to an end, or the emulator erred: the caller may try once more)
 #   run.sh BUILD-DIR KERNEL --shell      a root shell on this terminal; leave it with `exit`
 #
 # A scenario is tests/lab/scenarios/NAME.sh, run there as root on a booted system with the built programs in
@@ -19,8 +19,9 @@ SECONDS_MAX=${LAB_SECONDS:-600}
 PMEM=()
 # A complaint of the kernel fails the run, whatever the scenario says.
 COMPLAINTS='WARNING: |BUG: |Oops|possible (recursive|circular) locking|Kernel panic|blocked for more than'
-# The emulator has lost a processor's timer, as a rule in early boot: whatever comes of it is no result.
-STALL='detected (expedited )?stall'
+# Faults of the emulator, as a rule in early boot: it has lost a processor's timer, or has run the breakpoint by which
+# the kernel patches its text after that was gone (a stale translation). Whatever comes of it is no result.
+EMULATOR='detected (expedited )?stall|Oops: int3|int3: 0000'
 
 say() {
 	printf '# %s\n' "$*"
@@ -95,20 +96,20 @@ run_scenario() {
 	boot -serial "file:$RUN/console.log" -serial "file:$RUN/out.raw" </dev/null &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null; do
-		! has_stalled || kill "$pid"
+		! is_misled || kill "$pid"
 		sleep 1
 	done
 	wait "$pid" || true
 	tr -d '\r' <"$RUN/out.raw" >"$RUN/out.log" 2>/dev/null || true
 }
 
-has_stalled() {
-	grep -qaE "$STALL" "$RUN/console.log" 2>/dev/null
+is_misled() {
+	grep -qaE "$EMULATOR" "$RUN/console.log" 2>/dev/null
 }
 
 judge() {
 	local complaint status
-	! has_stalled || { say "the emulator has lost a processor: $RUN/console.log"; return 2; }
+	! is_misled || { say "a fault of the emulator: $RUN/console.log"; return 2; }
 	grep -aE '^(ok|not ok|1\.\.|#)' "$RUN/out.log" || true
 	complaint=$(grep -aEm 1 "$COMPLAINTS" "$RUN/console.log" || true)
 	status=$(sed -n 's/^LAB-EXIT \([0-9]*\)$/\1/p' "$RUN/out.log" | tail -n 1)
