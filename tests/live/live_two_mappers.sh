@@ -9,6 +9,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/live/lib.sh
 . "$here/lib.sh"
 
+# On Linux 6.1 a copy that meets page faults of the other mapper may leave a block unmapped in the VMM: it is huge in
+# the file, and mapped so at the next touch.
+is_huge_once_touched() {
+	holder "$1" read && holder_is_huge "$1"
+}
+
 live_begin jq
 shm=$(scratch_shm)
 write_test_config ''
@@ -19,7 +25,7 @@ for state in small pte; do
 		--size=128 --state="$state"
 	ok "another process maps it, page by page" start_holder backend --kind=file --path="$shm/ram" \
 		--size=128 --attach
-	ok "thpd makes the VMM's mapping huge" wait_until "$THPD_DEADLINE" holder_is_huge vmm-a
+	ok "thpd makes the VMM's mapping huge" wait_until "$THPD_DEADLINE" is_huge_once_touched vmm-a
 	ok "the other process is none of thpd's VMs" is_not vm_is_listed "${HOLDER_PID[backend]}"
 
 	ok "the other process touches all of it" holder backend read
