@@ -5,55 +5,17 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "answer.h"
 #include "checkup.h"
 #include "cleanup.h"
 #include "diagnose.h"
 #include "features.h"
 #include "hostfacts.h"
+#include "json_add.h"
 #include "plan.h"
 #include "record.h"
 #include "report_json.h"
 #include "snapshot.h"
-
-static void json_putp(struct json_object **object)
-{
-	json_object_put(*object);
-}
-
-static const char *const why_no_memory = "Out of memory.";
-
-static int fail(const char **ret_why, int err, const char *why)
-{
-	if (ret_why)
-		*ret_why = why;
-	return err;
-}
-
-/* Frees the object. */
-static int json_take_text(struct json_object *object, char **ret)
-{
-	int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *text = object ? json_object_to_json_string_ext(object, flags) : NULL;
-	char *copy = text ? strdup(text) : NULL;
-
-	json_object_put(object);
-	if (!copy)
-		return -ENOMEM;
-	*ret = copy;
-	return 0;
-}
-
-/* Takes value over, on failure too. */
-static int json_add(struct json_object *object, const char *key, struct json_object *value)
-{
-	if (!value)
-		return -ENOMEM;
-	if (json_object_object_add(object, key, value) < 0) {
-		json_object_put(value);
-		return -ENOMEM;
-	}
-	return 0;
-}
 
 const char *thpd_version(void)
 {
@@ -62,14 +24,14 @@ const char *thpd_version(void)
 
 static int decisions_to_json(const struct diagnosis *d, const struct plan *p, char **ret_json)
 {
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
 	int r = object ? json_add(object, "totals", totals_to_json(&d->totals)) : -ENOMEM;
 
 	if (r == 0)
 		r = json_add(object, "runs", runs_to_json(d->runs, d->n_runs));
 	if (r == 0)
 		r = json_add(object, "actions", actions_to_json(p->actions, p->n_actions));
-	return r < 0 ? r : json_take_text(TAKE_PTR(object), ret_json);
+	return r < 0 ? r : answer_take_text(TAKE_PTR(object), ret_json);
 }
 
 /* No governor: a snapshot does not say what else the host has to do, so everything that pays is
@@ -92,75 +54,24 @@ int thpd_plan_snapshot(const char *text, size_t size, char **ret_json, const cha
 	int r;
 
 	if (ret_why)
-		*ret_why = why_no_memory;
+		*ret_why = ANSWER_NO_MEMORY;
 	r = snapshot_from_json(text, size, &s, ret_why);
 	if (r == 0)
 		r = snapshot_validate(&s, ret_why);
 	if (r < 0)
 		return r;
 	r = plan_to_json(&s, ret_json);
-	return r < 0 ? fail(ret_why, r, why_no_memory) : 0;
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
 }
 
-static const char *check_result_name(enum check_result result)
+static int checkup_to_json(const struct check_list *list, char **ret_json)
 {
-	switch (result) {
-	case CHECK_OK:
-		return "ok";
-	case CHECK_NOTE:
-		return "note";
-	case CHECK_WARN:
-		return "warn";
-	case CHECK_FAIL:
-		break;
-	}
-	return "fail";
-}
-
-static struct json_object *check_to_json(const struct check *check)
-{
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
-	int r = object ? json_add(object, "id", json_object_new_string(check->id)) : -ENOMEM;
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	int r = object ? json_add(object, "checks", answer_checks(list)) : -ENOMEM;
 
 	if (r == 0)
-		r = json_add(object, "result",
-			     json_object_new_string(check_result_name(check->result)));
-	if (r == 0)
-		r = json_add(object, "text", json_object_new_string(check->text));
-	if (r == 0)
-		r = json_add(object, "cure", json_object_new_string(check->cure));
-	return r < 0 ? NULL : TAKE_PTR(object);
-}
-
-static struct json_object *checks_to_json(const struct check *checks, size_t n)
-{
-	_cleanup_(json_putp) struct json_object *array = json_object_new_array();
-
-	if (!array)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *check = check_to_json(&checks[i]);
-
-		if (!check || json_object_array_add(array, check) < 0) {
-			json_object_put(check);
-			return NULL;
-		}
-	}
-	return TAKE_PTR(array);
-}
-
-static int checkup_to_json(const struct check *checks, size_t n, char **ret_json)
-{
-	_cleanup_(json_putp) struct json_object *object = json_object_new_object();
-	bool is_ok = true;
-	int r;
-
-	for (size_t i = 0; i < n; i++)
-		is_ok = is_ok && checks[i].result != CHECK_FAIL;
-	r = object ? json_add(object, "checks", checks_to_json(checks, n)) : -ENOMEM;
-	if (r == 0)
-		r = json_add(object, "ok", json_object_new_boolean(is_ok));
-	return r < 0 ? r : json_take_text(TAKE_PTR(object), ret_json);
+		r = json_add(object, "ok", json_object_new_boolean(!answer_has_failed(list)));
+	return r < 0 ? r : answer_take_text(TAKE_PTR(object), ret_json);
 }
 
 /* What cannot be read is unknown and shows in the checks: only the page geometry is needed. */
@@ -169,9 +80,10 @@ static int read_host(struct sys *sys, struct mmu_geometry *g, struct host *h, co
 	int r = host_read_geometry(sys, g);
 
 	if (r == -EOPNOTSUPP)
-		return fail(ret_why, r, "This kernel has no transparent huge pages.");
+		return answer_fail(ret_why, r, "This kernel has no transparent huge pages.");
 	if (r < 0)
-		return fail(ret_why, r, "The size of a huge page could not be read below /sys.");
+		return answer_fail(ret_why, r,
+				   "The size of a huge page could not be read below /sys.");
 	(void)host_read_knobs(sys, g, h);
 	(void)host_read_memory(sys, g, h);
 	(void)features_probe(sys, g, h, NULL);
@@ -183,17 +95,18 @@ int thpd_doctor(char **ret_json, const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
 	struct mmu_geometry geometry = {0};
-	struct check checks[CHECKS_MAX];
+	struct check_list list;
 	struct host host = {0};
 	int r = sys_open_host(&sys);
 
 	if (r < 0)
-		return fail(ret_why, r, "The host's files could not be opened.");
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
 	r = read_host(&sys, &geometry, &host, ret_why);
 	if (r < 0)
 		return r;
-	r = checkup_to_json(checks, checkup_host(&host, &geometry, checks), ret_json);
-	return r < 0 ? fail(ret_why, r, why_no_memory) : 0;
+	checkup_host(&host, &geometry, &list);
+	r = checkup_to_json(&list, ret_json);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
 }
 
 int thpd_record(int dirfd, const pid_t *pids, size_t n_pids, int scrub, const char **ret_why)
@@ -203,12 +116,12 @@ int thpd_record(int dirfd, const pid_t *pids, size_t n_pids, int scrub, const ch
 	int r = sys_open_host(&sys);
 
 	if (r < 0)
-		return fail(ret_why, r, "The host's files could not be opened.");
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
 	r = host_record(&sys, dirfd, &options);
-	return r < 0 ? fail(ret_why, r, "The host could not be recorded.") : 0;
+	return r < 0 ? answer_fail(ret_why, r, "The host could not be recorded.") : 0;
 }
 
 int thpd_reasons(char **ret_json)
 {
-	return json_take_text(reasons_to_json(), ret_json);
+	return answer_take_text(reasons_to_json(), ret_json);
 }

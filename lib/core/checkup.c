@@ -8,28 +8,11 @@
 #include "reason.h"
 #include "release.h"
 
-/* A list under construction. Each check below looks at one fact and adds one entry. */
 struct checkup {
 	const struct host *host;
 	const struct mmu_geometry *geometry;
-	struct check *checks;
-	size_t n_checks;
+	struct check_list *list;
 };
-
-static struct check *next_check(struct checkup *c, const char *id, enum check_result result,
-				const char *cure)
-{
-	struct check *check = &c->checks[c->n_checks < CHECKS_MAX ? c->n_checks++ : CHECKS_MAX - 1];
-
-	*check = (struct check){.id = id, .result = result, .cure = cure};
-	return check;
-}
-
-#define ADD(c, id, result, cure, ...)                                            \
-	do {                                                                     \
-		struct check *check_ = next_check(c, id, result, cure);          \
-		(void)snprintf(check_->text, sizeof(check_->text), __VA_ARGS__); \
-	} while (0)
 
 static bool has(const struct checkup *c, uint32_t feature)
 {
@@ -68,40 +51,45 @@ static void check_kernel(struct checkup *c)
 	struct release r;
 
 	if (release_parse(name, &r) < 0) {
-		ADD(c, "kernel", CHECK_NOTE, "", "The kernel release is not known.");
+		CHECK_ADD(c->list, "kernel", CHECK_NOTE, "", "The kernel release is not known.");
 		return;
 	}
 	switch (level_of(&r)) {
 	case LEVEL_REFUSED:
-		ADD(c, "kernel", CHECK_FAIL, "Use Linux 6.1 or newer; 6.12 or newer is best.",
-		    "Linux %s cannot collapse memory of another process.", name);
+		CHECK_ADD(c->list, "kernel", CHECK_FAIL,
+			  "Use Linux 6.1 or newer; 6.12 or newer is best.",
+			  "Linux %s cannot collapse memory of another process.", name);
 		break;
 	case LEVEL_EARLY_61:
-		ADD(c, "kernel", CHECK_WARN, "Update to Linux 6.1.8 or newer.",
-		    "Linux %s: the first 6.1 kernels collapse beyond the requested range and miss "
-		    "MMU notifiers.",
-		    name);
+		CHECK_ADD(c->list, "kernel", CHECK_WARN, "Update to Linux 6.1.8 or newer.",
+			  "Linux %s: the first 6.1 kernels collapse beyond the requested range and "
+			  "miss "
+			  "MMU notifiers.",
+			  name);
 		break;
 	case LEVEL_UFFD:
-		ADD(c, "kernel", CHECK_NOTE, "Use Linux 6.12 or newer.",
-		    "Linux %s: before 6.4 a collapse may fill holes under userfaultfd, so VMs are "
-		    "left "
-		    "alone while one is seen.",
-		    name);
+		CHECK_ADD(c->list, "kernel", CHECK_NOTE, "Use Linux 6.12 or newer.",
+			  "Linux %s: before 6.4 a collapse may fill holes under userfaultfd, so "
+			  "VMs are "
+			  "left "
+			  "alone while one is seen.",
+			  name);
 		break;
 	case LEVEL_MREMAP:
-		ADD(c, "kernel", CHECK_WARN,
-		    "Update to 6.6.60 or newer, or 6.12; distributions may have repaired it.",
-		    "Linux %s: by its number it lacks the fix of a race between mremap and page "
-		    "table "
-		    "retraction (CVE-2024-50066).",
-		    name);
+		CHECK_ADD(c->list, "kernel", CHECK_WARN,
+			  "Update to 6.6.60 or newer, or 6.12; distributions may have repaired it.",
+			  "Linux %s: by its number it lacks the fix of a race between mremap and "
+			  "page "
+			  "table "
+			  "retraction (CVE-2024-50066).",
+			  name);
 		break;
 	case LEVEL_USABLE:
-		ADD(c, "kernel", CHECK_OK, "", "Linux %s; 6.12 or newer is better still.", name);
+		CHECK_ADD(c->list, "kernel", CHECK_OK, "",
+			  "Linux %s; 6.12 or newer is better still.", name);
 		break;
 	case LEVEL_GOOD:
-		ADD(c, "kernel", CHECK_OK, "", "Linux %s", name);
+		CHECK_ADD(c->list, "kernel", CHECK_OK, "", "Linux %s", name);
 		break;
 	}
 }
@@ -113,11 +101,11 @@ static void check_feature(struct checkup *c, const char *id, enum feature featur
 	struct lack lack;
 
 	if (has(c, feature)) {
-		ADD(c, id, CHECK_OK, "", "%s", good);
+		CHECK_ADD(c->list, id, CHECK_OK, "", "%s", good);
 		return;
 	}
 	lack = host_lack(c->host, feature);
-	ADD(c, id, if_lost, lack.cure, "%s", lack.sentence);
+	CHECK_ADD(c->list, id, if_lost, lack.cure, "%s", lack.sentence);
 }
 
 static void check_features(struct checkup *c)
@@ -140,12 +128,14 @@ static void check_shmem_deny(struct checkup *c)
 	enum shmem_knob knob = c->host->shmem_global;
 
 	if (knob == SHMEM_KNOB_DENY)
-		ADD(c, "shmem-deny", CHECK_FAIL, reason_cure(REASON_SHMEM_DENY),
-		    "shmem_enabled=deny forbids huge pages for all shared memory.");
+		CHECK_ADD(c->list, "shmem-deny", CHECK_FAIL, reason_cure(REASON_SHMEM_DENY),
+			  "shmem_enabled=deny forbids huge pages for all shared memory.");
 	else if (knob == SHMEM_KNOB_ABSENT)
-		ADD(c, "shmem-deny", CHECK_NOTE, "", "shmem_enabled could not be read.");
+		CHECK_ADD(c->list, "shmem-deny", CHECK_NOTE, "",
+			  "shmem_enabled could not be read.");
 	else
-		ADD(c, "shmem-deny", CHECK_OK, "", "shmem_enabled=%s", shmem_knob_name(knob));
+		CHECK_ADD(c->list, "shmem-deny", CHECK_OK, "", "shmem_enabled=%s",
+			  shmem_knob_name(knob));
 }
 
 static void check_shmem_knob(struct checkup *c)
@@ -154,38 +144,41 @@ static void check_shmem_knob(struct checkup *c)
 	unsigned long long kib = block_bytes(c->geometry) / 1024;
 
 	if (knob == SHMEM_KNOB_ABSENT)
-		ADD(c, "shmem-knob", CHECK_OK, "",
-		    "No hugepages-%llukB/shmem_enabled: nothing forbids memfd.", kib);
+		CHECK_ADD(c->list, "shmem-knob", CHECK_OK, "",
+			  "No hugepages-%llukB/shmem_enabled: nothing forbids memfd.", kib);
 	else if (knob == SHMEM_KNOB_NEVER)
-		ADD(c, "shmem-knob", CHECK_FAIL, reason_cure(REASON_SHMEM_KNOB_NEVER),
-		    "hugepages-%llukB/shmem_enabled=never forbids huge pages for memfd.", kib);
+		CHECK_ADD(c->list, "shmem-knob", CHECK_FAIL, reason_cure(REASON_SHMEM_KNOB_NEVER),
+			  "hugepages-%llukB/shmem_enabled=never forbids huge pages for memfd.",
+			  kib);
 	else if (knob == SHMEM_KNOB_ADVISE)
-		ADD(c, "shmem-knob", CHECK_NOTE, reason_cure(REASON_SHMEM_KNOB_NEVER),
-		    "hugepages-%llukB/shmem_enabled=advise: only where the VMM asked for huge "
-		    "pages.",
-		    kib);
+		CHECK_ADD(
+			c->list, "shmem-knob", CHECK_NOTE, reason_cure(REASON_SHMEM_KNOB_NEVER),
+			"hugepages-%llukB/shmem_enabled=advise: only where the VMM asked for huge "
+			"pages.",
+			kib);
 	else
-		ADD(c, "shmem-knob", CHECK_OK, "", "hugepages-%llukB/shmem_enabled=%s", kib,
-		    shmem_knob_name(knob));
+		CHECK_ADD(c->list, "shmem-knob", CHECK_OK, "", "hugepages-%llukB/shmem_enabled=%s",
+			  kib, shmem_knob_name(knob));
 }
 
 static void check_ksm(struct checkup *c)
 {
 	if (c->host->is_ksm_running)
-		ADD(c, "ksm", CHECK_NOTE, reason_cure(REASON_KSM),
-		    "KSM is running: private memory that may be merged is left alone.");
+		CHECK_ADD(c->list, "ksm", CHECK_NOTE, reason_cure(REASON_KSM),
+			  "KSM is running: private memory that may be merged is left alone.");
 	else
-		ADD(c, "ksm", CHECK_OK, "", "KSM is not running.");
+		CHECK_ADD(c->list, "ksm", CHECK_OK, "", "KSM is not running.");
 }
 
 static void check_userfaultfd(struct checkup *c)
 {
 	if (!c->host->is_uffd_seen)
-		ADD(c, "userfaultfd", CHECK_OK, "", "No process holds a userfaultfd.");
+		CHECK_ADD(c->list, "userfaultfd", CHECK_OK, "", "No process holds a userfaultfd.");
 	else
-		ADD(c, "userfaultfd", CHECK_NOTE, "",
-		    "A process may hold a userfaultfd: memory under it is left alone%s.",
-		    has(c, FEATURE_UFFD_SAFE) ? "" : ", and on this kernel everything else too");
+		CHECK_ADD(c->list, "userfaultfd", CHECK_NOTE, "",
+			  "A process may hold a userfaultfd: memory under it is left alone%s.",
+			  has(c, FEATURE_UFFD_SAFE) ? ""
+						    : ", and on this kernel everything else too");
 }
 
 /* " node 0: 300 MiB, node 1: 0 MiB", whole entries only. */
@@ -226,23 +219,25 @@ static void check_free_blocks(struct checkup *c)
 	char nodes[256];
 
 	if (c->host->n_nodes == 0) {
-		ADD(c, "free-blocks", CHECK_NOTE, "", "Free blocks could not be read.");
+		CHECK_ADD(c->list, "free-blocks", CHECK_NOTE, "", "Free blocks could not be read.");
 		return;
 	}
 	list_nodes(c->host, nodes, sizeof(nodes));
 	if (empty > 0)
-		ADD(c, "free-blocks", CHECK_WARN, reason_cure(REASON_NO_FREE_HUGE_PAGE),
-		    "%u of %u nodes have no free block of huge page size (%llu MiB in all):%s.",
-		    empty, c->host->n_nodes, mib, nodes);
+		CHECK_ADD(
+			c->list, "free-blocks", CHECK_WARN, reason_cure(REASON_NO_FREE_HUGE_PAGE),
+			"%u of %u nodes have no free block of huge page size (%llu MiB in all):%s.",
+			empty, c->host->n_nodes, mib, nodes);
 	else
-		ADD(c, "free-blocks", CHECK_OK, "", "%llu MiB free in blocks of huge page size:%s.",
-		    mib, nodes);
+		CHECK_ADD(c->list, "free-blocks", CHECK_OK, "",
+			  "%llu MiB free in blocks of huge page size:%s.", mib, nodes);
 }
 
-size_t checkup_host(const struct host *h, const struct mmu_geometry *g, struct check *checks)
+void checkup_host(const struct host *h, const struct mmu_geometry *g, struct check_list *ret)
 {
-	struct checkup c = {.host = h, .geometry = g, .checks = checks};
+	struct checkup c = {.host = h, .geometry = g, .list = ret};
 
+	ret->n_items = 0;
 	check_kernel(&c);
 	check_features(&c);
 	check_shmem_deny(&c);
@@ -250,5 +245,4 @@ size_t checkup_host(const struct host *h, const struct mmu_geometry *g, struct c
 	check_ksm(&c);
 	check_userfaultfd(&c);
 	check_free_blocks(&c);
-	return c.n_checks;
 }

@@ -6,92 +6,28 @@
 
 #include "array.h"
 #include "cleanup.h"
-#include "parse.h"
+#include "mountinfo.h"
 
 enum { MOUNTINFO_BYTES_MAX = 8 << 20 };
 
-/* "36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/sda rw,dax=always" */
-struct mount_line {
-	uint32_t major, minor;
-	struct scanner root, point, options, type, super_options;
-};
-
-static bool next_word(struct scanner *s, struct scanner *ret)
+static bool is_dax(const struct mountinfo_line *l)
 {
-	scan_blanks(s);
-	return scan_word(s, ret);
-}
-
-static bool word_is(struct scanner word, const char *text)
-{
-	size_t n = strlen(text);
-
-	return (size_t)(word.end - word.at) == n && memcmp(word.at, text, n) == 0;
-}
-
-static bool parse_device(struct scanner word, struct mount_line *l)
-{
-	uint64_t major, minor;
-
-	if (!scan_u64(&word, &major) || !scan_char(&word, ':') || !scan_u64(&word, &minor) ||
-	    word.at != word.end || major > UINT32_MAX || minor > UINT32_MAX)
+	if (!mountinfo_word_is(l->type, "ext4") && !mountinfo_word_is(l->type, "xfs") &&
+	    !mountinfo_word_is(l->type, "ext2"))
 		return false;
-	l->major = (uint32_t)major;
-	l->minor = (uint32_t)minor;
-	return true;
+	return mountinfo_has_option(l->super_options, "dax") ||
+	       mountinfo_has_option(l->super_options, "dax=always") ||
+	       mountinfo_has_option(l->options, "dax") ||
+	       mountinfo_has_option(l->options, "dax=always");
 }
 
-static bool parse_line(struct scanner line, struct mount_line *l)
+static enum mount_kind kind_of(const struct mountinfo_line *l)
 {
-	struct scanner word;
-
-	if (!next_word(&line, &word) || !next_word(&line, &word) || !next_word(&line, &word) ||
-	    !parse_device(word, l))
-		return false;
-	if (!next_word(&line, &l->root) || !next_word(&line, &l->point) ||
-	    !next_word(&line, &l->options))
-		return false;
-	/* Optional fields end with a dash. */
-	do
-		if (!next_word(&line, &word))
-			return false;
-	while (!word_is(word, "-"));
-	return next_word(&line, &l->type) && next_word(&line, &word) &&
-	       next_word(&line, &l->super_options);
-}
-
-/* One of a comma separated list. */
-static bool has_option(struct scanner list, const char *name)
-{
-	size_t n = strlen(name);
-	const char *at = list.at;
-
-	while (at < list.end) {
-		const char *comma = memchr(at, ',', (size_t)(list.end - at));
-		const char *end = comma ? comma : list.end;
-
-		if ((size_t)(end - at) == n && memcmp(at, name, n) == 0)
-			return true;
-		at = comma ? comma + 1 : list.end;
-	}
-	return false;
-}
-
-static bool is_dax(const struct mount_line *l)
-{
-	if (!word_is(l->type, "ext4") && !word_is(l->type, "xfs") && !word_is(l->type, "ext2"))
-		return false;
-	return has_option(l->super_options, "dax") || has_option(l->super_options, "dax=always") ||
-	       has_option(l->options, "dax") || has_option(l->options, "dax=always");
-}
-
-static enum mount_kind kind_of(const struct mount_line *l)
-{
-	if (word_is(l->type, "tmpfs"))
+	if (mountinfo_word_is(l->type, "tmpfs"))
 		return MOUNT_TMPFS;
-	if (word_is(l->type, "devtmpfs"))
+	if (mountinfo_word_is(l->type, "devtmpfs"))
 		return MOUNT_DEVTMPFS;
-	if (word_is(l->type, "hugetlbfs"))
+	if (mountinfo_word_is(l->type, "hugetlbfs"))
 		return MOUNT_HUGETLBFS;
 	return is_dax(l) ? MOUNT_DAX : MOUNT_DISK;
 }
@@ -109,13 +45,13 @@ static void copy_path(struct scanner path, char *buffer, size_t size)
 }
 
 /* The first mount of a hierarchy is as good as any. */
-static void note_cgroup(struct mounts *m, const struct mount_line *l)
+static void note_cgroup(struct mounts *m, const struct mountinfo_line *l)
 {
-	if (word_is(l->type, "cgroup2") && !m->unified[0]) {
+	if (mountinfo_word_is(l->type, "cgroup2") && !m->unified[0]) {
 		copy_path(l->point, m->unified, sizeof(m->unified));
 		copy_path(l->root, m->unified_top, sizeof(m->unified_top));
-	} else if (word_is(l->type, "cgroup") && has_option(l->super_options, "memory") &&
-		   !m->memory_v1[0]) {
+	} else if (mountinfo_word_is(l->type, "cgroup") &&
+		   mountinfo_has_option(l->super_options, "memory") && !m->memory_v1[0]) {
 		copy_path(l->point, m->memory_v1, sizeof(m->memory_v1));
 		copy_path(l->root, m->memory_v1_top, sizeof(m->memory_v1_top));
 	}
@@ -126,11 +62,11 @@ int mounts_parse(struct mounts *m, const char *text, size_t size, bool is_own)
 	struct scanner s = {.at = text, .end = text + size}, line;
 
 	while (scan_line(&s, &line)) {
-		struct mount_line l;
+		struct mountinfo_line l;
 		struct mount mount;
 		int r;
 
-		if (!parse_line(line, &l))
+		if (!mountinfo_parse_line(line, &l))
 			continue;
 		if (is_own)
 			note_cgroup(m, &l);

@@ -5,61 +5,21 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Takes value over, on failure too; a NULL value is memory that was short. */
-static int add(struct json_object *object, const char *key, struct json_object *value)
-{
-	if (!value)
-		return -ENOMEM;
-	if (json_object_object_add(object, key, value) < 0) {
-		json_object_put(value);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static int add_text(struct json_object *object, const char *key, const char *text)
-{
-	return add(object, key, json_object_new_string(text));
-}
-
-static int add_bytes(struct json_object *object, const char *key, uint64_t bytes)
-{
-	return add(object, key, json_object_new_uint64(bytes));
-}
+#include "json_add.h"
 
 static int add_address(struct json_object *object, const char *key, hva_t address)
 {
 	char text[2 + 16 + 1];
 
 	(void)snprintf(text, sizeof(text), "0x%" PRIx64, address);
-	return add_text(object, key, text);
-}
-
-static int append(struct json_object *array, struct json_object *value)
-{
-	if (!value)
-		return -ENOMEM;
-	if (json_object_array_add(array, value) < 0) {
-		json_object_put(value);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Hands on the object if it was filled, else frees it. */
-static struct json_object *filled(struct json_object *object, int r)
-{
-	if (r == 0)
-		return object;
-	json_object_put(object);
-	return NULL;
+	return json_add_text(object, key, text);
 }
 
 static int add_reason(struct json_object *object, enum reason reason)
 {
-	int r = add_text(object, "sentence", reason_sentence(reason));
+	int r = json_add_text(object, "sentence", reason_sentence(reason));
 
-	return r < 0 ? r : add_text(object, "cure", reason_cure(reason));
+	return r < 0 ? r : json_add_text(object, "cure", reason_cure(reason));
 }
 
 static int fill_run(struct json_object *object, const struct run *run)
@@ -67,17 +27,17 @@ static int fill_run(struct json_object *object, const struct run *run)
 	int r = add_address(object, "start", run->start);
 
 	if (r == 0)
-		r = add_bytes(object, "bytes", run->bytes);
+		r = json_add_u64(object, "bytes", run->bytes);
 	if (r == 0)
-		r = add_text(object, "state", block_state_name(run->state));
+		r = json_add_text(object, "state", block_state_name(run->state));
 	if (r == 0)
-		r = add_text(object, "reason", reason_slug(run->reason));
+		r = json_add_text(object, "reason", reason_slug(run->reason));
 	if (r == 0)
 		r = add_reason(object, run->reason);
 	if (r == 0 && run->resident_bytes != UINT64_MAX)
-		r = add_bytes(object, "resident_bytes", run->resident_bytes);
+		r = json_add_u64(object, "resident_bytes", run->resident_bytes);
 	if (r == 0 && run->misaligned_bytes > 0)
-		r = add_bytes(object, "misaligned_bytes", run->misaligned_bytes);
+		r = json_add_u64(object, "misaligned_bytes", run->misaligned_bytes);
 	return r;
 }
 
@@ -85,7 +45,7 @@ struct json_object *run_to_json(const struct run *run)
 {
 	struct json_object *object = json_object_new_object();
 
-	return object ? filled(object, fill_run(object, run)) : NULL;
+	return object ? json_filled(object, fill_run(object, run)) : NULL;
 }
 
 struct json_object *runs_to_json(const struct run *runs, size_t n)
@@ -94,8 +54,8 @@ struct json_object *runs_to_json(const struct run *runs, size_t n)
 	int r = array ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = append(array, run_to_json(&runs[i]));
-	return filled(array, r);
+		r = json_append(array, run_to_json(&runs[i]));
+	return json_filled(array, r);
 }
 
 static int fill_reasons(struct json_object *object, const struct totals *totals)
@@ -106,7 +66,7 @@ static int fill_reasons(struct json_object *object, const struct totals *totals)
 		uint64_t bytes = totals->by_reason[i] + totals->uncounted_by_reason[i];
 
 		if (bytes > 0)
-			r = add_bytes(object, reason_slug((enum reason)i), bytes);
+			r = json_add_u64(object, reason_slug((enum reason)i), bytes);
 	}
 	return r;
 }
@@ -117,7 +77,7 @@ static int add_reasons(struct json_object *object, const struct totals *totals)
 
 	if (!reasons)
 		return -ENOMEM;
-	return add(object, "reasons", filled(reasons, fill_reasons(reasons, totals)));
+	return json_add(object, "reasons", json_filled(reasons, fill_reasons(reasons, totals)));
 }
 
 int totals_add_to_json(struct json_object *object, const struct totals *totals)
@@ -141,7 +101,7 @@ int totals_add_to_json(struct json_object *object, const struct totals *totals)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fields); i++)
-		r = add_bytes(object, fields[i].key, fields[i].bytes);
+		r = json_add_u64(object, fields[i].key, fields[i].bytes);
 	return r < 0 ? r : add_reasons(object, totals);
 }
 
@@ -149,21 +109,21 @@ struct json_object *totals_to_json(const struct totals *totals)
 {
 	struct json_object *object = json_object_new_object();
 
-	return object ? filled(object, totals_add_to_json(object, totals)) : NULL;
+	return object ? json_filled(object, totals_add_to_json(object, totals)) : NULL;
 }
 
 static int fill_action(struct json_object *object, const struct action *action)
 {
-	int r = add_bytes(object, "id", action->id);
+	int r = json_add_u64(object, "id", action->id);
 
 	if (r == 0)
-		r = add_text(object, "kind", action_name(action));
+		r = json_add_text(object, "kind", action_name(action));
 	if (r == 0)
 		r = add_address(object, "start", action->target.start);
 	if (r == 0)
-		r = add_bytes(object, "bytes", action->target.bytes);
+		r = json_add_u64(object, "bytes", action->target.bytes);
 	if (r == 0)
-		r = add_bytes(object, "gain_bytes", action->gain_bytes);
+		r = json_add_u64(object, "gain_bytes", action->gain_bytes);
 	return r;
 }
 
@@ -171,7 +131,7 @@ struct json_object *action_to_json(const struct action *action)
 {
 	struct json_object *object = json_object_new_object();
 
-	return object ? filled(object, fill_action(object, action)) : NULL;
+	return object ? json_filled(object, fill_action(object, action)) : NULL;
 }
 
 struct json_object *actions_to_json(const struct action *actions, size_t n)
@@ -180,16 +140,16 @@ struct json_object *actions_to_json(const struct action *actions, size_t n)
 	int r = array ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = append(array, action_to_json(&actions[i]));
-	return filled(array, r);
+		r = json_append(array, action_to_json(&actions[i]));
+	return json_filled(array, r);
 }
 
 static struct json_object *reason_to_json(enum reason reason)
 {
 	struct json_object *object = json_object_new_object();
-	int r = object ? add_text(object, "slug", reason_slug(reason)) : -ENOMEM;
+	int r = object ? json_add_text(object, "slug", reason_slug(reason)) : -ENOMEM;
 
-	return filled(object, r < 0 ? r : add_reason(object, reason));
+	return json_filled(object, r < 0 ? r : add_reason(object, reason));
 }
 
 struct json_object *reasons_to_json(void)
@@ -198,6 +158,6 @@ struct json_object *reasons_to_json(void)
 	int r = array ? 0 : -ENOMEM;
 
 	for (unsigned int i = REASON_NONE + 1; r == 0 && i < REASON_MAX; i++)
-		r = append(array, reason_to_json((enum reason)i));
-	return filled(array, r);
+		r = json_append(array, reason_to_json((enum reason)i));
+	return json_filled(array, r);
 }

@@ -8,8 +8,7 @@
 struct bench {
 	struct host host;
 	struct mmu_geometry geometry;
-	struct check checks[CHECKS_MAX];
-	size_t n_checks;
+	struct check_list list;
 };
 
 static struct bench good_host(void)
@@ -29,22 +28,22 @@ static struct bench good_host(void)
 
 static void run(struct bench *b)
 {
-	b->n_checks = checkup_host(&b->host, &b->geometry, b->checks);
-	assert_true(b->n_checks <= CHECKS_MAX);
+	checkup_host(&b->host, &b->geometry, &b->list);
+	assert_true(b->list.n_items <= CHECKS_MAX);
 }
 
 /* Runs, finds the check, and wants result and a word of the text. */
 static void expect(struct bench *b, const char *id, enum check_result result, const char *word)
 {
 	run(b);
-	for (size_t i = 0; i < b->n_checks; i++) {
-		if (strcmp(b->checks[i].id, id) != 0)
+	for (size_t i = 0; i < b->list.n_items; i++) {
+		if (strcmp(b->list.items[i].id, id) != 0)
 			continue;
-		assert_int_equal(b->checks[i].result, result);
-		if (!strstr(b->checks[i].text, word))
-			fail_msg("%s: \"%s\" lacks \"%s\"", id, b->checks[i].text, word);
+		assert_int_equal(b->list.items[i].result, result);
+		if (!strstr(b->list.items[i].text, word))
+			fail_msg("%s: \"%s\" lacks \"%s\"", id, b->list.items[i].text, word);
 		if (result == CHECK_FAIL)
-			assert_string_not_equal(b->checks[i].cure, "");
+			assert_string_not_equal(b->list.items[i].cure, "");
 		return;
 	}
 	fail_msg("there is no check %s", id);
@@ -64,12 +63,12 @@ static void test_good_host_is_all_ok(void **state)
 
 	(void)state;
 	run(&b);
-	assert_int_equal(b.n_checks, 12);
-	for (size_t i = 0; i < b.n_checks; i++) {
-		if (b.checks[i].result != CHECK_OK)
-			fail_msg("%s: %s", b.checks[i].id, b.checks[i].text);
-		assert_string_equal(b.checks[i].cure, "");
-		assert_string_not_equal(b.checks[i].text, "");
+	assert_int_equal(b.list.n_items, 12);
+	for (size_t i = 0; i < b.list.n_items; i++) {
+		if (b.list.items[i].result != CHECK_OK)
+			fail_msg("%s: %s", b.list.items[i].id, b.list.items[i].text);
+		assert_string_equal(b.list.items[i].cure, "");
+		assert_string_not_equal(b.list.items[i].text, "");
 	}
 }
 
@@ -131,7 +130,7 @@ static void test_without_rights(void **state)
 	expect(&b, "pfn", CHECK_WARN, "CAP_SYS_ADMIN, which thpd lacks");
 	expect(&b, "kpageflags", CHECK_WARN, "may not read");
 	expect(&b, "other-processes", CHECK_FAIL, "lacks CAP_SYS_PTRACE");
-	assert_int_equal(b.n_checks, 12);
+	assert_int_equal(b.list.n_items, 12);
 	b.host.trial = (struct trial){.collapse_error = EINVAL, .is_call_filtered = true};
 	expect(&b, "collapse", CHECK_FAIL, "a seccomp filter forbids it");
 	strcpy(b.host.kernel_release, "5.10.0");
@@ -151,8 +150,9 @@ static void test_sentences_fit(void **state)
 		b.host.trial =
 			(struct trial){.collapse_error = errors[i / 2], .is_call_filtered = i % 2};
 		run(&b);
-		for (size_t n = 0; n < b.n_checks; n++)
-			assert_true(strlen(b.checks[n].text) < sizeof(b.checks[n].text) - 1);
+		for (size_t n = 0; n < b.list.n_items; n++)
+			assert_true(strlen(b.list.items[n].text) <
+				    sizeof(b.list.items[n].text) - 1);
 	}
 }
 
