@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RUNTIME_DIR_DEFAULT "/run/thpd"
+
+enum { ALIGN_HUGE = 2 << 20, ALIGN_GIGANTIC = 1 << 30 };
 
 enum option_id {
 	OPTION_RUNTIME_DIR = 256,
@@ -19,6 +22,8 @@ enum option_id {
 	OPTION_TARGET,
 	OPTION_SNAPSHOT,
 	OPTION_SCRUB,
+	OPTION_SIZE,
+	OPTION_ALIGN,
 };
 
 #define BIT(option) (1u << ((option)-OPTION_WAIT))
@@ -51,6 +56,11 @@ static const struct {
 	[VERB_RECORD] = {"record", 2, INT16_MAX, BIT(OPTION_SCRUB), "DIR VM|PID... [--scrub]",
 			 "Record host and VMs into DIR for a bug report"},
 	[VERB_RELOAD] = {"reload", 0, 0, 0, "", "Read the configuration again"},
+	[VERB_DAX_CHECK] = {"dax check", 1, 1, 0, "FILE",
+			    "Which parts of FILE can be mapped huge; exit status 3 if some cannot"},
+	[VERB_DAX_CREATE] = {"dax create", 1, 1, BIT(OPTION_SIZE) | BIT(OPTION_ALIGN),
+			     "FILE --size=BYTES [--align=2M|1G]",
+			     "Make FILE so that all of it can be mapped huge"},
 };
 
 static const struct option long_options[] = {
@@ -64,6 +74,8 @@ static const struct option long_options[] = {
 	{"target", required_argument, NULL, OPTION_TARGET},
 	{"snapshot", required_argument, NULL, OPTION_SNAPSHOT},
 	{"scrub", no_argument, NULL, OPTION_SCRUB},
+	{"size", required_argument, NULL, OPTION_SIZE},
+	{"align", required_argument, NULL, OPTION_ALIGN},
 	{NULL, 0, NULL, 0},
 };
 
@@ -96,6 +108,36 @@ int args_parse_share(const char *text, unsigned int *ret_bp)
 	return 0;
 }
 
+int args_parse_size(const char *text, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	uint64_t value;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (errno != 0 || value == 0 || (*end && (!unit || end[1])))
+		return -EINVAL;
+	for (const char *u = units; unit && u <= unit; u++) {
+		if (value > UINT64_MAX / 1024)
+			return -EINVAL;
+		value *= 1024;
+	}
+	*ret = value;
+	return 0;
+}
+
+static int parse_align(const char *text, uint64_t *ret)
+{
+	int r = args_parse_size(text, ret);
+
+	return r == 0 && *ret != ALIGN_HUGE && *ret != ALIGN_GIGANTIC ? -EINVAL : r;
+}
+
 static int parse_json_form(const char *text, enum json_form *ret)
 {
 	if (!text || strcmp(text, "pretty") == 0)
@@ -124,6 +166,10 @@ static int take_verb_option(int option, struct args *a)
 	case OPTION_SCRUB:
 		a->is_scrubbed = true;
 		return 0;
+	case OPTION_SIZE:
+		return args_parse_size(optarg, &a->size_bytes);
+	case OPTION_ALIGN:
+		return parse_align(optarg, &a->align_bytes);
 	default:
 		return -EINVAL;
 	}
@@ -154,13 +200,20 @@ static int take_option(int option, struct args *a)
 	}
 }
 
-static int find_verb(const char *name, enum verb *ret)
+/* A verb is one word, or two: "dax check". Returns how many, or -ENOENT. */
+static int find_verb(char **words, int n_words, enum verb *ret)
 {
-	for (unsigned int i = 0; i < VERB_MAX; i++)
-		if (strcmp(grammar[i].name, name) == 0) {
-			*ret = (enum verb)i;
-			return 0;
-		}
+	for (unsigned int i = 0; i < VERB_MAX; i++) {
+		const char *name = grammar[i].name, *blank = strchr(name, ' ');
+		size_t n = blank ? (size_t)(blank - name) : strlen(name);
+
+		if (strlen(words[0]) != n || strncmp(words[0], name, n) != 0)
+			continue;
+		if (blank && (n_words < 2 || strcmp(words[1], blank + 1) != 0))
+			continue;
+		*ret = (enum verb)i;
+		return blank ? 2 : 1;
+	}
 	return -ENOENT;
 }
 
@@ -172,7 +225,8 @@ static int check_words(const struct args *a, char *error, size_t error_size)
 	/* plan has a VM or a file, never both. */
 	if (a->verb == VERB_PLAN)
 		min = max = a->snapshot_file ? 0 : 1;
-	if (a->n_words >= min && a->n_words <= max)
+	if (a->n_words >= min && a->n_words <= max &&
+	    (a->verb != VERB_DAX_CREATE || a->size_bytes > 0))
 		return 0;
 	(void)snprintf(error, error_size, "'%s' wants: thpctl %s%s%s", name, name,
 		       *synopsis ? " " : "", *synopsis ? synopsis : " (nothing more)");
@@ -182,14 +236,16 @@ static int check_words(const struct args *a, char *error, size_t error_size)
 static int set_verb(char **words, int n_words, unsigned int options, struct args *a, char *error,
 		    size_t error_size)
 {
-	a->verb = VERB_STATUS;
-	if (n_words > 0 && find_verb(words[0], &a->verb) < 0) {
-		(void)snprintf(error, error_size, "there is no verb '%s'; see thpctl --help",
-			       words[0]);
+	int n = n_words > 0 ? find_verb(words, n_words, &a->verb) : 0;
+
+	if (n < 0) {
+		(void)snprintf(error, error_size, "there is no verb '%s%s%s'; see thpctl --help",
+			       words[0], n_words > 1 && strcmp(words[0], "dax") == 0 ? " " : "",
+			       n_words > 1 && strcmp(words[0], "dax") == 0 ? words[1] : "");
 		return -EINVAL;
 	}
-	a->words = n_words > 0 ? words + 1 : words;
-	a->n_words = n_words > 0 ? n_words - 1 : 0;
+	a->words = words + n;
+	a->n_words = n_words - n;
 	if (options & ~grammar[a->verb].options) {
 		(void)snprintf(error, error_size,
 			       "'%s' does not take that option; see thpctl --help",
@@ -197,6 +253,22 @@ static int set_verb(char **words, int n_words, unsigned int options, struct args
 		return -EINVAL;
 	}
 	return check_words(a, error, error_size);
+}
+
+static const char *value_form(int option)
+{
+	switch (option) {
+	case OPTION_TARGET:
+		return "a share like 99%";
+	case OPTION_JSON:
+		return "short, pretty or off";
+	case OPTION_SIZE:
+		return "a size like 64G";
+	case OPTION_ALIGN:
+		return "2M or 1G";
+	default:
+		return "a directory";
+	}
 }
 
 static int refuse_option(int option, char **argv, int index, char *error, size_t error_size)
@@ -208,16 +280,14 @@ static int refuse_option(int option, char **argv, int index, char *error, size_t
 			       argv[optind - 1]);
 	else
 		(void)snprintf(error, error_size, "--%s: '%s' is not %s", long_options[index].name,
-			       optarg ? optarg : "",
-			       option == OPTION_TARGET ? "a share like 99%"
-			       : option == OPTION_JSON ? "short, pretty or off"
-						       : "a directory");
+			       optarg ? optarg : "", value_form(option));
 	return -EINVAL;
 }
 
 int args_parse(int argc, char **argv, struct args *ret, char *error, size_t error_size)
 {
-	struct args a = {.runtime_dir = RUNTIME_DIR_DEFAULT, .has_legend = true};
+	struct args a = {
+		.runtime_dir = RUNTIME_DIR_DEFAULT, .has_legend = true, .align_bytes = ALIGN_HUGE};
 	unsigned int options = 0;
 	int option, index = 0;
 

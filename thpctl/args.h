@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TARGET_MISSED = 3 };
@@ -22,6 +23,8 @@ enum verb {
 	VERB_CAT_CONFIG,
 	VERB_RECORD,
 	VERB_RELOAD,
+	VERB_DAX_CHECK,
+	VERB_DAX_CREATE,
 	VERB_MAX,
 };
 
@@ -38,6 +41,8 @@ struct args {
 	unsigned int target_bp;	   /* basis points of resident memory */
 	const char *snapshot_file; /* --snapshot; "-" = stdin */
 	bool is_scrubbed;	   /* --scrub */
+	uint64_t size_bytes;	   /* --size; 0: not given */
+	uint64_t align_bytes;	   /* --align: 2 MiB or 1 GiB */
 	enum verb verb;
 	char **words; /* behind the verb */
 	int n_words;
@@ -48,6 +53,9 @@ int args_parse(int argc, char **argv, struct args *ret, char *error, size_t erro
 
 /* "99%", "99.5%" or "99": basis points, 0 .. 10000, at most two decimals. 0 or -EINVAL. */
 int args_parse_share(const char *text, unsigned int *ret_bp);
+
+/* "64M", "2G": powers of 1024, above 0. 0 or -EINVAL. */
+int args_parse_size(const char *text, uint64_t *ret);
 
 const char *args_verb_name(enum verb verb);
 void args_print_help(FILE *f);

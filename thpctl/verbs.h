@@ -17,6 +17,8 @@ int verb_snapshot(const struct args *a);
 int verb_cat_config(const struct args *a);
 int verb_record(const struct args *a);
 int verb_reload(const struct args *a);
+int verb_dax_check(const struct args *a);
+int verb_dax_create(const struct args *a);
 
 /* Connects, calls, and hands out the answer's text (malloc'ed; NULL wanted: none), or says on
  * stderr what went wrong. 0 or a negative errno. */

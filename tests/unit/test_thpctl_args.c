@@ -59,6 +59,8 @@ static void every_verb_is_known(void **state)
 		[VERB_CAT_CONFIG] = "cat-config",
 		[VERB_RECORD] = "record d 1 2 3",
 		[VERB_RELOAD] = "reload",
+		[VERB_DAX_CHECK] = "dax check f",
+		[VERB_DAX_CREATE] = "dax create f --size=2M",
 	};
 	struct args a;
 	char error[512];
@@ -70,6 +72,48 @@ static void every_verb_is_known(void **state)
 		assert_memory_equal(args_verb_name((enum verb)i), lines[i],
 				    strlen(args_verb_name((enum verb)i)));
 	}
+}
+
+static void sizes_are_strict(void **state)
+{
+	static const char *const bad[] = {"",	"0",  "M",   "1X",	  "-1",
+					  "+1", " 1", "1MB", "99999999T", "1 M"};
+	uint64_t size = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(args_parse_size(bad[i], &size), -EINVAL);
+		assert_int_equal(size, 7);
+	}
+	assert_int_equal(args_parse_size("4096", &size), 0);
+	assert_int_equal(size, 4096);
+	assert_int_equal(args_parse_size("2M", &size), 0);
+	assert_int_equal(size, 2 << 20);
+	assert_int_equal(args_parse_size("3T", &size), 0);
+	assert_int_equal(size, 3ULL << 40);
+}
+
+static void verbs_of_two_words(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(parse("dax create /a/b --size=64M --align=1G", &a, error), 0);
+	assert_int_equal(a.verb, VERB_DAX_CREATE);
+	assert_int_equal(a.n_words, 1);
+	assert_string_equal(a.words[0], "/a/b");
+	assert_int_equal(a.size_bytes, 64 << 20);
+	assert_int_equal(a.align_bytes, 1 << 30);
+	assert_int_equal(parse("dax create f --size=4M", &a, error), 0);
+	assert_int_equal(a.align_bytes, 2 << 20);
+	assert_int_equal(parse("dax", &a, error), -EINVAL);
+	assert_int_equal(parse("dax chock f", &a, error), -EINVAL);
+	assert_non_null(strstr(error, "dax chock"));
+	assert_int_equal(parse("dax check", &a, error), -EINVAL);
+	assert_int_equal(parse("dax check f --size=4M", &a, error), -EINVAL);
+	assert_int_equal(parse("dax create f", &a, error), -EINVAL);
+	assert_int_equal(parse("dax create f --size=4M --align=4M", &a, error), -EINVAL);
 }
 
 static void options_stand_anywhere(void **state)
@@ -183,6 +227,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_is_the_default),
 		cmocka_unit_test(every_verb_is_known),
+		cmocka_unit_test(sizes_are_strict),
+		cmocka_unit_test(verbs_of_two_words),
 		cmocka_unit_test(options_stand_anywhere),
 		cmocka_unit_test(plan_has_a_vm_or_a_file),
 		cmocka_unit_test(wrong_usage_is_named),

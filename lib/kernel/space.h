@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Space of a file: taken from the file system and given back. */
+
+#include "cut.h"
+
+/* A file in the directory of `path` that has no name and vanishes with its fd, for root alone. An
+ * fd or a negative errno. */
+int space_open_unnamed(const char *path);
+
+/* Gives it the name; never replaces one. 0 or a negative errno (-EEXIST). */
+int space_name(int fd, const char *path);
+
+/* What others may still take, without the reserve of the file system. 0 or a negative errno. */
+int space_free_bytes(int fd, uint64_t *ret);
+
+/* Adds `bytes` to the end of the file, at most `step` of them in one call, all unwritten. 0, also
+ * if there was room for a part only, or a negative errno (-ENOSPC: for nothing). */
+int space_extend(int fd, uint64_t bytes, uint64_t step);
+
+/* Cuts the ranges out and lets the rest move up; a cut at the end shortens the file. 0 or a
+ * negative errno: some are cut then. */
+int space_cut(int fd, const struct shape *s);
+
+/* All of the file is on the medium. 0 or a negative errno. */
+int space_sync(int fd);

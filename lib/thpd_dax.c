@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "thpd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "align.h"
+#include "answer.h"
+#include "bits.h"
+#include "cleanup.h"
+#include "extents.h"
+#include "json_add.h"
+#include "layout_checkup.h"
+#include "layout_json.h"
+#include "prepare.h"
+#include "space.h"
+#include "storagefacts.h"
+
+/* x86-64's, and what DAX maps by elsewhere with pages of 4 KiB. */
+enum { HUGE_BYTES = 2 << 20, GIGANTIC_BYTES = 1 << 30 };
+
+/* A file, all that is known of it, and the judgement. */
+struct inspection {
+	struct storage storage;
+	struct layout layout;
+	struct alignment huge, gigantic;
+};
+
+static void inspection_clear(struct inspection *i)
+{
+	layout_clear(&i->layout);
+	alignment_clear(&i->huge);
+	alignment_clear(&i->gigantic);
+}
+
+/* Without O_NONBLOCK the open of a FIFO would wait; the file is not touched otherwise. */
+static int open_file(const char *path, const char **ret_why)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return answer_fail(ret_why, -errno, "The file cannot be opened.");
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return answer_fail(ret_why, -EINVAL, "This is no regular file.");
+	return TAKE_FD(fd);
+}
+
+static int inspect(struct sys *sys, int fd, struct inspection *i, const char **ret_why)
+{
+	int r = storage_read(sys, fd, &i->storage);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The file system does not answer.");
+	r = extents_read(fd, i->storage.base_bytes, &i->layout);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The file system does not tell the file's extents.");
+	r = align_judge(&i->layout, HUGE_BYTES, &i->huge);
+	if (r == 0)
+		r = align_judge(&i->layout, GIGANTIC_BYTES, &i->gigantic);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
+static int fill_answer(struct json_object *object, const struct inspection *i)
+{
+	struct check_list checks;
+	int r = json_add_u64(object, "size_bytes", i->layout.size_bytes);
+
+	layout_checkup(&i->storage, &i->huge, &checks);
+	if (r == 0)
+		r = json_add_u64(object, "extents", i->layout.n_extents);
+	if (r == 0)
+		r = json_add_bool(object, "aligned", alignment_is_whole(&i->huge));
+	if (r == 0)
+		r = json_add_bool(object, "mapping_applies", layout_decides_mappings(&i->storage));
+	if (r == 0)
+		r = json_add(object, "storage", storage_to_json(&i->storage));
+	if (r == 0)
+		r = json_add(object, "huge", alignment_to_json(&i->huge));
+	if (r == 0)
+		r = json_add(object, "gigantic", alignment_to_json(&i->gigantic));
+	if (r == 0)
+		r = json_add(object, "pieces", pieces_to_json(&i->huge));
+	return r < 0 ? r : json_add(object, "checks", answer_checks(&checks));
+}
+
+/* The answer of every function here: the file as it is now, and what it took. */
+static int answer_inspection(const struct inspection *i, uint64_t searched_bytes, char **ret_json,
+			     const char **ret_why)
+{
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	int r = object ? fill_answer(object, i) : -ENOMEM;
+
+	if (r == 0 && searched_bytes > 0)
+		r = json_add_u64(object, "searched_bytes", searched_bytes);
+	if (r == 0)
+		r = answer_take_text(TAKE_PTR(object), ret_json);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
+static int check_file(struct sys *sys, const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_(inspection_clear) struct inspection inspection = {0};
+	_cleanup_close_ int fd = open_file(path, ret_why);
+	int r = fd;
+
+	if (r >= 0)
+		r = inspect(sys, fd, &inspection, ret_why);
+	return r < 0 ? r : answer_inspection(&inspection, 0, ret_json, ret_why);
+}
+
+int thpd_dax_check(const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	return check_file(&sys, path, ret_json, ret_why);
+}
+
+static int check_request(const char *path, uint64_t size_bytes, uint64_t unit, const char **ret_why)
+{
+	if (unit != HUGE_BYTES && unit != GIGANTIC_BYTES)
+		return answer_fail(ret_why, -EINVAL, "The alignment is neither 2M nor 1G.");
+	if (size_bytes == 0 || !is_aligned(size_bytes, unit) || size_bytes > INT64_MAX / 2)
+		return answer_fail(ret_why, -EINVAL,
+				   "The size is not a multiple of the alignment.");
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return answer_fail(ret_why, -EEXIST,
+				   "The file exists already, and is never replaced.");
+	return 0;
+}
+
+static int make_aligned(struct sys *sys, int fd, uint64_t size_bytes, uint64_t unit,
+			uint64_t *ret_searched, const char **ret_why)
+{
+	struct storage storage;
+	int r = storage_read(sys, fd, &storage);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The file system does not answer.");
+	if (storage.filesystem == FILESYSTEM_OTHER)
+		return answer_fail(ret_why, -EOPNOTSUPP,
+				   "Only XFS and ext4 let a file be given aligned space.");
+	r = prepare_aligned(fd, &storage, unit, size_bytes, ret_searched);
+	if (r == -ENOSPC)
+		return answer_fail(ret_why, r,
+				   "The free space, without a hundredth that is left alone, does "
+				   "not hold so many aligned pieces.");
+	return r < 0 ? answer_fail(ret_why, r, "The file system refused the space.") : 0;
+}
+
+/* Named only when it is whole and on the medium: what is cut off before leaves nothing. */
+static int create(struct sys *sys, const char *path, uint64_t size_bytes, uint64_t unit,
+		  char **ret_json, const char **ret_why)
+{
+	_cleanup_(inspection_clear) struct inspection inspection = {0};
+	_cleanup_close_ int fd = space_open_unnamed(path);
+	uint64_t searched_bytes;
+	int r = fd;
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "No file can be made in that directory.");
+	r = make_aligned(sys, fd, size_bytes, unit, &searched_bytes, ret_why);
+	if (r == 0)
+		r = inspect(sys, fd, &inspection, ret_why);
+	if (r < 0)
+		return r;
+	if ((unit == HUGE_BYTES ? &inspection.huge : &inspection.gigantic)
+		    ->by_state[PIECE_ALIGNED] != size_bytes)
+		return answer_fail(ret_why, -EIO,
+				   "The file system did not keep the pieces as it had told them.");
+	r = space_sync(fd);
+	if (r == 0)
+		r = space_name(fd, path);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The file cannot be given its name.");
+	return answer_inspection(&inspection, searched_bytes, ret_json, ret_why);
+}
+
+int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes, char **ret_json,
+		    const char **ret_why)
+{
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	int r = check_request(path, size_bytes, unit_bytes, ret_why);
+
+	if (r < 0)
+		return r;
+	r = sys_open_host(&sys);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	return create(&sys, path, size_bytes, unit_bytes, ret_json, ret_why);
+}

@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# File systems in images, for tests of how files lie on them. To be sourced after lib.sh.
+#
+#   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; options of mkfs
+#   image_age                 leaves its free space in pieces
+#   image_check               unmounts it and has the file system's own program check it
+#   fiemap FILE               "LOGICAL PHYSICAL BLOCKS FLAGS" in blocks of 4 KiB, by filefrag: not thpd's own reader
+#   aligned_pieces FILE UNIT-BLOCKS, misaligned_pieces, all_aligned
+
+MNT=''
+IMAGE=''
+IMAGE_KIND=''
+
+image_mount() { # KIND MIB
+	image_unmount
+	IMAGE_KIND=$1 IMAGE=$T/$1.img MNT=$T/$1
+	rm -f "$IMAGE"
+	truncate -s "${2}M" "$IMAGE" && mkdir -p "$MNT" || return 1
+	shift 2
+	case $IMAGE_KIND in
+	xfs) mkfs.xfs -q "$@" "$IMAGE" && xfs_allow_exchange "$IMAGE" ;;
+	ext4) mkfs.ext4 -q -F "$@" "$IMAGE" ;;
+	esac && mount -o loop "$IMAGE" "$MNT"
+}
+
+# What a newer mkfs.xfs does with -i exchange=1: the feature's bit in every superblock.
+readonly XFS_EXCHANGE=$((1 << 6))
+xfs_allow_exchange() { # IMAGE
+	xfs_set_incompat "$1" $(($(xfs_incompat "$1") | XFS_EXCHANGE))
+}
+
+xfs_incompat() { # IMAGE
+	xfs_db -x -c 'sb 0' -c 'print features_incompat' "$1" | sed -n 's/^features_incompat = //p'
+}
+
+xfs_set_incompat() { # IMAGE VALUE
+	local n count args=()
+	count=$(xfs_db -c 'sb 0' -c 'print agcount' "$1" | sed -n 's/^agcount = //p')
+	for ((n = 0; n < count; n++)); do args+=(-c "sb $n" -c "write -d features_incompat $2"); done
+	xfs_db -x "${args[@]}" "$1" >/dev/null
+}
+
+image_unmount() {
+	[ -z "$MNT" ] || ! mountpoint -q "$MNT" || umount "$MNT"
+}
+
+# Thousands of files of odd sizes, most of them gone again.
+image_age() {
+	local i
+	mkdir "$MNT/old"
+	for ((i = 0; i < 1500; i++)); do
+		fallocate -l $(((i * 7919 % 1500 + 1) * 1024)) "$MNT/old/$i" 2>/dev/null || break
+	done
+	sync "$MNT"
+	for ((i = 0; i < 1500; i++)); do
+		[ $((i % 4)) = 0 ] || rm -f "$MNT/old/$i"
+	done
+	sync "$MNT"
+}
+
+# xfs_repair of this release does not know the feature: it is shown the image without it.
+image_check() {
+	image_unmount
+	case $IMAGE_KIND in
+	xfs) xfs_set_incompat "$IMAGE" $(($(xfs_incompat "$IMAGE") & ~XFS_EXCHANGE)) && xfs_repair -n "$IMAGE" ;;
+	ext4) e2fsck -fn "$IMAGE" ;;
+	esac
+}
+
+fiemap() { # FILE
+	filefrag -v -b4096 "$1" | awk '$1 ~ /^[0-9]+:$/ {
+		gsub(/\.\./, " "); gsub(/:/, " "); print $2, $4, $6, ($NF ~ /^[a-z_,]+$/ ? $NF : "-") }'
+}
+
+# Pieces that lie in one extent, by how far that is off.
+pieces_off() { # FILE UNIT-BLOCKS yes|no
+	fiemap "$1" | awk -v unit="$2" -v aligned="$3" -v size="$(stat -c %s "$1")" '{
+		end = $1 + $3
+		if (end * 4096 > size) end = int(size / 4096)
+		for (at = int(($1 + unit - 1) / unit) * unit; at + unit <= end; at += unit)
+			n += (($2 + at - $1) % unit == 0) == (aligned == "yes")
+	} END { print n + 0 }'
+}
+
+all_aligned() { # FILE UNIT-BLOCKS
+	is_equal "$(pieces_off "$1" "$2" yes)" $(($(stat -c %s "$1") / 4096 / $2))
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "view_dax.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "checks.h"
+#include "field.h"
+#include "format.h"
+#include "table.h"
+
+enum column { COLUMN_OFFSET = 0, COLUMN_SIZE, COLUMN_STATE, COLUMN_OFF_BY, COLUMN_NOTES, COLUMNS };
+
+static const struct table_column columns[COLUMNS] = {
+	[COLUMN_OFFSET] = {"OFFSET", true}, [COLUMN_SIZE] = {"SIZE", true},
+	[COLUMN_STATE] = {"STATE", false},  [COLUMN_OFF_BY] = {"OFF-BY", true},
+	[COLUMN_NOTES] = {"NOTES", false},
+};
+
+static void fill_row(struct json_object *piece, bool is_raw, struct table_row *ret)
+{
+	bool is_unwritten = field_is_true(piece, "unwritten");
+	bool is_shared = field_is_true(piece, "shared");
+
+	field_cell_address(piece, "offset", ret->cells[COLUMN_OFFSET], TABLE_CELL_MAX);
+	field_cell_bytes(piece, "bytes", is_raw, ret->cells[COLUMN_SIZE], TABLE_CELL_MAX);
+	field_cell(piece, "state", ret->cells[COLUMN_STATE], TABLE_CELL_MAX);
+	field_cell_bytes(piece, "off_by_bytes", is_raw, ret->cells[COLUMN_OFF_BY], TABLE_CELL_MAX);
+	(void)snprintf(ret->cells[COLUMN_NOTES], TABLE_CELL_MAX, "%s%s%s",
+		       is_unwritten ? "unwritten" : "", is_unwritten && is_shared ? ", " : "",
+		       is_shared ? "shared" : "");
+}
+
+static int print_pieces(FILE *f, struct json_object *report, const struct args *a)
+{
+	struct table *t __attribute__((cleanup(table_freep))) =
+		table_new(columns, COLUMNS, a->has_legend);
+	struct json_object *pieces = field_array(report, "pieces");
+	int r = t ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < field_array_length(pieces); i++) {
+		struct table_row row = {0};
+
+		fill_row(json_object_array_get_idx(pieces, i), a->is_raw, &row);
+		r = table_add(t, &row);
+	}
+	return r < 0 ? r : table_print(t, f);
+}
+
+static void print_share(FILE *f, struct json_object *report, const char *key, bool is_raw)
+{
+	struct json_object *sums = field_object(report, key);
+	uint64_t size = field_u64_or_0(report, "size_bytes");
+	char share[FORMAT_MAX], unit[FORMAT_MAX];
+
+	fprintf(f, "Aligned in pieces of %s: %s of the file.\n",
+		format_bytes(field_u64_or_0(sums, "unit_bytes"), is_raw, unit),
+		format_share(field_u64_or_0(sums, "aligned_bytes"), size, share));
+}
+
+int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
+{
+	int r = print_pieces(f, report, a);
+
+	if (r < 0 || !a->has_legend)
+		return r;
+	fputc('\n', f);
+	print_share(f, report, "huge", a->is_raw);
+	print_share(f, report, "gigantic", a->is_raw);
+	fputc('\n', f);
+	checks_print(f, report, false);
+	return 0;
+}
