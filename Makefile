@@ -24,7 +24,8 @@ B := build/$(MODE)
 
 # ---- Goals that need no compiler -------------------------------------------------------------
 
-BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev
+BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev \
+	liburing-dev
 TEST_DEPS := clang libclang-rt-14-dev llvm libcmocka-dev clang-format cppcheck qemu-system-x86 seabios ipxe-qemu \
 	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd xfsprogs e2fsprogs
 LAB_DEPS := mmdebstrap e2fsprogs xz-utils debian-archive-keyring
@@ -68,6 +69,7 @@ need = $(if $(shell pkg-config --exists $(1) && echo y),,$(error $(1) is missing
 $(call need,libsystemd,libsystemd-dev)
 $(call need,json-c,libjson-c-dev)
 $(call need,smartcols,libsmartcols-dev)
+$(call need,liburing,liburing-dev)
 $(if $(filter test-programs quick,$(MAKECMDGOALS)),$(call need,cmocka,libcmocka-dev))
 # iniparser's Debian package has no .pc file.
 ifeq ($(wildcard /usr/include/iniparser/iniparser.h /usr/include/iniparser.h),)
@@ -93,6 +95,7 @@ SYSTEMD_CFLAGS := $(shell pkg-config --cflags libsystemd)
 SYSTEMD_LIBS := $(shell pkg-config --libs libsystemd)
 JSON_CFLAGS := $(filter-out -I/usr/include/json-c,$(shell pkg-config --cflags json-c))
 JSON_LIBS := $(shell pkg-config --libs json-c)
+URING_LIBS := $(shell pkg-config --libs liburing)
 SMARTCOLS_CFLAGS := $(shell pkg-config --cflags smartcols)
 SMARTCOLS_LIBS := $(shell pkg-config --libs smartcols)
 
@@ -128,7 +131,7 @@ LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS := $(call objects,$(DAEMON_SOURCES))
 THPCTL_OBJECTS := $(call objects,$(THPCTL_SOURCES))
 
-LIB_LIBS := $(JSON_LIBS)
+LIB_LIBS := $(JSON_LIBS) $(URING_LIBS)
 DAEMON_LIBS := $(SYSTEMD_LIBS) -liniparser $(LIB_LIBS)
 THPCTL_LIBS := $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(LIB_LIBS)
 
@@ -285,7 +288,7 @@ run: deps ## the main job on four real QEMU guests, from nothing to a verdict: a
 	$(Q)$(MAKE) --no-print-directory -s all live-programs
 	$(Q)tests/live/demo.sh build/$(MODE)
 
-bench: deps ## the side-by-side measurements: a table and build/bench.json; twenty minutes on a quiet host
+bench: deps ## the side-by-side measurements: a table and build/bench.json; twenty-five minutes on a quiet host
 	$(Q)$(MAKE) --no-print-directory -s all bench-programs live-programs
 	$(Q)bench/bench.sh build/$(MODE)
 

@@ -4,17 +4,17 @@
 # figures are medians of ROUNDS unless the row says otherwise. Absolute times belong to the machine, quote the ratios.
 # How to read the table, and what each row does: docs/BENCHMARKS.md.
 #
-#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle
-#   BENCH_GIB=8 LOOK_GIB=4 ROUNDS=5 IDLE_SECONDS=60
+#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle realign
+#   BENCH_GIB=8 LOOK_GIB=4 ROUNDS=5 IDLE_SECONDS=60 FILE_MIB=1024
 #
 # The table goes to stdout, the same as JSON to build/bench.json (of single arms: build/bench-ARM.json).
-# About twenty minutes and 2 * BENCH_GIB + 2 GiB of free memory; nothing else should run on the host.
+# About twenty-five minutes and 2 * BENCH_GIB + 2 GiB of free memory; nothing else should run on the host.
 set -euo pipefail
 THPD_BUILD=$(realpath "${1:?build directory}")
 shift
 cd "$(dirname "$0")/.."
 GIB=${BENCH_GIB:-8} LOOK_GIB=${LOOK_GIB:-4} ROUNDS=${ROUNDS:-5} IDLE_SECONDS=${IDLE_SECONDS:-60}
-ARMS=(look remap copy khugepaged oneshot stall idle)
+ARMS=(look remap copy khugepaged oneshot stall idle realign)
 [ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2; exit 1; }
 for arm in "$@"; do
 	[[ " ${ARMS[*]} " == *" $arm "* ]] || { echo "bench: '$arm' is none of: ${ARMS[*]}" >&2; exit 2; }
@@ -35,6 +35,8 @@ source bench/scene.sh
 source bench/arms_speed.sh
 # shellcheck source=arms_harm.sh
 source bench/arms_harm.sh
+# shellcheck source=arms_files.sh
+source bench/arms_files.sh
 is_sanitized "$THPD_BUILD/thpd" && { echo "bench: a build with sanitizers says nothing about speed" >&2; exit 1; }
 missing=$(missing_programs jq)
 [ -z "$missing" ] || { echo "bench: missing:$missing (make deps)" >&2; exit 1; }
@@ -56,6 +58,7 @@ bench_cleanup() {
 	local rc=$?
 	set +e
 	knobs_pop
+	image_unmount
 	[ $rc = 0 ] || rows_write "$JSON" false
 	(exit "$rc")
 	live_cleanup

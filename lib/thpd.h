@@ -45,6 +45,27 @@ THPD_API int thpd_dax_check(const char *path, char **ret_json, const char **ret_
 THPD_API int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes,
 			     char **ret_json, const char **ret_why);
 
+struct thpd_dax_request {
+	uint64_t unit_bytes; /* 2 MiB or 1 GiB */
+	int holes;	     /* give space to pieces that are holes, instead */
+	int dry_run;	     /* only say what there is to do, and whether it may be done */
+	/* Called now and then; may be NULL. */
+	void (*progress)(void *userdata, uint64_t done_bytes, uint64_t all_bytes);
+	void *userdata;
+};
+
+/* Moves the pieces of a file that are misaligned or split to aligned space, the data with them. The
+ * file must be nobody else's: refused (-EBUSY) if anyone has it open or mapped, and given up, with
+ * what was moved so far, as soon as anyone wants to. Killed at any moment, each piece lies where it
+ * lay or where it shall lie, and the data are the same. XFS with exchange-range. The answer is that
+ * of thpd_dax_check() afterwards, and "to_move_bytes", "moved_bytes", "copied_bytes". */
+THPD_API int thpd_dax_realign(const char *path, const struct thpd_dax_request *request,
+			      char **ret_json, const char **ret_why);
+
+/* Who has the file open or mapped, this process apart: [{"pid","open","mapped"}]. Processes that
+ * do not let themselves be read are not in it. */
+THPD_API int thpd_dax_users(const char *path, char **ret_json, const char **ret_why);
+
 /* All reasons: [{"slug","sentence","cure"}]. */
 THPD_API int thpd_reasons(char **ret_json);
 

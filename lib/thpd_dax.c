@@ -14,8 +14,10 @@
 #include "layout_checkup.h"
 #include "layout_json.h"
 #include "prepare.h"
+#include "realign.h"
 #include "space.h"
 #include "storagefacts.h"
+#include "users.h"
 
 /* x86-64's, and what DAX maps by elsewhere with pages of 4 KiB. */
 enum { HUGE_BYTES = 2 << 20, GIGANTIC_BYTES = 1 << 30 };
@@ -35,9 +37,9 @@ static void inspection_clear(struct inspection *i)
 }
 
 /* Without O_NONBLOCK the open of a FIFO would wait; the file is not touched otherwise. */
-static int open_file(const char *path, const char **ret_why)
+static int open_file(const char *path, int access, const char **ret_why)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0)
@@ -85,15 +87,39 @@ static int fill_answer(struct json_object *object, const struct inspection *i)
 	return r < 0 ? r : json_add(object, "checks", answer_checks(&checks));
 }
 
+/* What was done to come to the answer; what is 0 is not told. */
+struct effort {
+	uint64_t searched_bytes, to_move_bytes, moved_bytes, copied_bytes;
+};
+
+static int add_effort(struct json_object *object, const struct effort *e)
+{
+	const struct {
+		const char *key;
+		uint64_t bytes;
+	} items[] = {
+		{"searched_bytes", e->searched_bytes},
+		{"to_move_bytes", e->to_move_bytes},
+		{"moved_bytes", e->moved_bytes},
+		{"copied_bytes", e->copied_bytes},
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(items); i++)
+		if (items[i].bytes > 0)
+			r = json_add_u64(object, items[i].key, items[i].bytes);
+	return r;
+}
+
 /* The answer of every function here: the file as it is now, and what it took. */
-static int answer_inspection(const struct inspection *i, uint64_t searched_bytes, char **ret_json,
+static int answer_inspection(const struct inspection *i, const struct effort *e, char **ret_json,
 			     const char **ret_why)
 {
 	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
 	int r = object ? fill_answer(object, i) : -ENOMEM;
 
-	if (r == 0 && searched_bytes > 0)
-		r = json_add_u64(object, "searched_bytes", searched_bytes);
+	if (r == 0)
+		r = add_effort(object, e);
 	if (r == 0)
 		r = answer_take_text(TAKE_PTR(object), ret_json);
 	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
@@ -102,12 +128,12 @@ static int answer_inspection(const struct inspection *i, uint64_t searched_bytes
 static int check_file(struct sys *sys, const char *path, char **ret_json, const char **ret_why)
 {
 	_cleanup_(inspection_clear) struct inspection inspection = {0};
-	_cleanup_close_ int fd = open_file(path, ret_why);
+	_cleanup_close_ int fd = open_file(path, O_RDONLY, ret_why);
 	int r = fd;
 
 	if (r >= 0)
 		r = inspect(sys, fd, &inspection, ret_why);
-	return r < 0 ? r : answer_inspection(&inspection, 0, ret_json, ret_why);
+	return r < 0 ? r : answer_inspection(&inspection, &(struct effort){0}, ret_json, ret_why);
 }
 
 int thpd_dax_check(const char *path, char **ret_json, const char **ret_why)
@@ -158,12 +184,12 @@ static int create(struct sys *sys, const char *path, uint64_t size_bytes, uint64
 {
 	_cleanup_(inspection_clear) struct inspection inspection = {0};
 	_cleanup_close_ int fd = space_open_unnamed(path);
-	uint64_t searched_bytes;
+	struct effort effort = {0};
 	int r = fd;
 
 	if (r < 0)
 		return answer_fail(ret_why, r, "No file can be made in that directory.");
-	r = make_aligned(sys, fd, size_bytes, unit, &searched_bytes, ret_why);
+	r = make_aligned(sys, fd, size_bytes, unit, &effort.searched_bytes, ret_why);
 	if (r == 0)
 		r = inspect(sys, fd, &inspection, ret_why);
 	if (r < 0)
@@ -177,7 +203,7 @@ static int create(struct sys *sys, const char *path, uint64_t size_bytes, uint64
 		r = space_name(fd, path);
 	if (r < 0)
 		return answer_fail(ret_why, r, "The file cannot be given its name.");
-	return answer_inspection(&inspection, searched_bytes, ret_json, ret_why);
+	return answer_inspection(&inspection, &effort, ret_json, ret_why);
 }
 
 int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes, char **ret_json,
@@ -192,4 +218,103 @@ int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes, 
 	if (r < 0)
 		return answer_fail(ret_why, r, "The host's files could not be opened.");
 	return create(&sys, path, size_bytes, unit_bytes, ret_json, ret_why);
+}
+
+static const struct relocation_limits limits = {.batch_bytes = 256 << 20, .move_bytes = 16 << 20};
+
+static int realign_opened(struct sys *sys, const char *path, int fd,
+			  const struct thpd_dax_request *request, char **ret_json,
+			  const char **ret_why)
+{
+	_cleanup_(inspection_clear) struct inspection before = {0}, after = {0};
+	_cleanup_(moves_clear) struct moves moves = MOVES_INIT;
+	struct realign realign = {.sys = sys,
+				  .fd = fd,
+				  .path = path,
+				  .storage = &before.storage,
+				  .unit = request->unit_bytes,
+				  .progress = request->progress,
+				  .userdata = request->userdata};
+	struct effort effort;
+	int r = inspect(sys, fd, &before, ret_why);
+
+	if (r < 0)
+		return r;
+	r = relocate_plan(request->unit_bytes == HUGE_BYTES ? &before.huge : &before.gigantic,
+			  request->holes ? RELOCATE_HOLES : RELOCATE_MISPLACED, &limits, &moves);
+	if (r < 0)
+		return answer_fail(ret_why, r, ANSWER_NO_MEMORY);
+	r = realign_try(&realign);
+	if (r == 0 && !request->dry_run)
+		r = realign_run(&realign, &moves);
+	if (r < 0)
+		return answer_fail(ret_why, r, realign.why);
+	r = inspect(sys, fd, &after, ret_why);
+	if (r < 0)
+		return r;
+	effort = (struct effort){.to_move_bytes = moves.bytes,
+				 .moved_bytes = realign.moved_bytes,
+				 .copied_bytes = realign.copied_bytes};
+	return answer_inspection(&after, &effort, ret_json, ret_why);
+}
+
+static struct json_object *user_to_json(const struct file_user *user)
+{
+	struct json_object *object = json_object_new_object();
+	int r = object ? json_add_u64(object, "pid", (uint64_t)user->pid) : -ENOMEM;
+
+	if (r == 0)
+		r = json_add_bool(object, "open", user->has_open);
+	if (r == 0)
+		r = json_add_bool(object, "mapped", user->has_mapped);
+	return json_filled(object, r);
+}
+
+static int find_users(struct sys *sys, const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_free_ struct file_user *users = NULL;
+	_cleanup_close_ int fd = open_file(path, O_RDONLY, ret_why);
+	struct json_object *array;
+	size_t n;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = users_find(sys, fd, &users, &n);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The processes cannot be listed.");
+	array = json_object_new_array();
+	r = array ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = json_append(array, user_to_json(&users[i]));
+	array = json_filled(array, r);
+	return answer_take_text(array, ret_json) < 0
+		       ? answer_fail(ret_why, -ENOMEM, ANSWER_NO_MEMORY)
+		       : 0;
+}
+
+int thpd_dax_users(const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	return find_users(&sys, path, ret_json, ret_why);
+}
+
+int thpd_dax_realign(const char *path, const struct thpd_dax_request *request, char **ret_json,
+		     const char **ret_why)
+{
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	if (request->unit_bytes != HUGE_BYTES && request->unit_bytes != GIGANTIC_BYTES)
+		return answer_fail(ret_why, -EINVAL, "The alignment is neither 2M nor 1G.");
+	r = sys_open_host(&sys);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	fd = open_file(path, O_RDWR, ret_why);
+	return fd < 0 ? fd : realign_opened(&sys, path, fd, request, ret_json, ret_why);
 }

@@ -24,6 +24,7 @@ enum option_id {
 	OPTION_SCRUB,
 	OPTION_SIZE,
 	OPTION_ALIGN,
+	OPTION_DRY_RUN,
 };
 
 #define BIT(option) (1u << ((option)-OPTION_WAIT))
@@ -61,6 +62,12 @@ static const struct {
 	[VERB_DAX_CREATE] = {"dax create", 1, 1, BIT(OPTION_SIZE) | BIT(OPTION_ALIGN),
 			     "FILE --size=BYTES [--align=2M|1G]",
 			     "Make FILE so that all of it can be mapped huge"},
+	[VERB_DAX_PREALLOC] = {"dax prealloc", 1, 1, BIT(OPTION_ALIGN) | BIT(OPTION_DRY_RUN),
+			       "FILE [--align=2M|1G] [--dry-run]",
+			       "Give the holes of FILE aligned space; nobody may have it open"},
+	[VERB_DAX_REALIGN] = {"dax realign", 1, 1, BIT(OPTION_ALIGN) | BIT(OPTION_DRY_RUN),
+			      "FILE [--align=2M|1G] [--dry-run]",
+			      "Move what is misaligned in FILE; nobody may have it open"},
 };
 
 static const struct option long_options[] = {
@@ -76,6 +83,7 @@ static const struct option long_options[] = {
 	{"scrub", no_argument, NULL, OPTION_SCRUB},
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"align", required_argument, NULL, OPTION_ALIGN},
+	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{NULL, 0, NULL, 0},
 };
 
@@ -165,6 +173,9 @@ static int take_verb_option(int option, struct args *a)
 		return 0;
 	case OPTION_SCRUB:
 		a->is_scrubbed = true;
+		return 0;
+	case OPTION_DRY_RUN:
+		a->is_dry_run = true;
 		return 0;
 	case OPTION_SIZE:
 		return args_parse_size(optarg, &a->size_bytes);

@@ -25,6 +25,8 @@ enum verb {
 	VERB_RELOAD,
 	VERB_DAX_CHECK,
 	VERB_DAX_CREATE,
+	VERB_DAX_PREALLOC,
+	VERB_DAX_REALIGN,
 	VERB_MAX,
 };
 
@@ -41,6 +43,7 @@ struct args {
 	unsigned int target_bp;	   /* basis points of resident memory */
 	const char *snapshot_file; /* --snapshot; "-" = stdin */
 	bool is_scrubbed;	   /* --scrub */
+	bool is_dry_run;	   /* --dry-run */
 	uint64_t size_bytes;	   /* --size; 0: not given */
 	uint64_t align_bytes;	   /* --align: 2 MiB or 1 GiB */
 	enum verb verb;

@@ -7,13 +7,22 @@
 #include "verbs.h"
 
 static int (*const run[VERB_MAX])(const struct args *) = {
-	[VERB_STATUS] = verb_status,	   [VERB_SHOW] = verb_show,
-	[VERB_EXPLAIN] = verb_explain,	   [VERB_PLAN] = verb_plan,
-	[VERB_COLLAPSE] = verb_collapse,   [VERB_PAUSE] = verb_pause,
-	[VERB_RESUME] = verb_resume,	   [VERB_DOCTOR] = verb_doctor,
-	[VERB_SNAPSHOT] = verb_snapshot,   [VERB_CAT_CONFIG] = verb_cat_config,
-	[VERB_RECORD] = verb_record,	   [VERB_RELOAD] = verb_reload,
-	[VERB_DAX_CHECK] = verb_dax_check, [VERB_DAX_CREATE] = verb_dax_create,
+	[VERB_STATUS] = verb_status,
+	[VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,
+	[VERB_PLAN] = verb_plan,
+	[VERB_COLLAPSE] = verb_collapse,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,
+	[VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot,
+	[VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,
+	[VERB_RELOAD] = verb_reload,
+	[VERB_DAX_CHECK] = verb_dax_check,
+	[VERB_DAX_CREATE] = verb_dax_create,
+	[VERB_DAX_PREALLOC] = verb_dax_realign,
+	[VERB_DAX_REALIGN] = verb_dax_realign,
 };
 
 int main(int argc, char **argv)

@@ -19,6 +19,7 @@ int verb_record(const struct args *a);
 int verb_reload(const struct args *a);
 int verb_dax_check(const struct args *a);
 int verb_dax_create(const struct args *a);
+int verb_dax_realign(const struct args *a); /* and prealloc */
 
 /* Connects, calls, and hands out the answer's text (malloc'ed; NULL wanted: none), or says on
  * stderr what went wrong. 0 or a negative errno. */

@@ -58,6 +58,22 @@ static void print_share(FILE *f, struct json_object *report, const char *key, bo
 		format_share(field_u64_or_0(sums, "aligned_bytes"), size, share));
 }
 
+static void print_effort(FILE *f, struct json_object *report, bool is_raw)
+{
+	uint64_t to_move = field_u64_or_0(report, "to_move_bytes");
+	uint64_t moved = field_u64_or_0(report, "moved_bytes");
+	char all[FORMAT_MAX], done[FORMAT_MAX], copied[FORMAT_MAX];
+
+	if (to_move == 0)
+		return;
+	if (moved == 0)
+		fprintf(f, "To move: %s.\n", format_bytes(to_move, is_raw, all));
+	else
+		fprintf(f, "Moved: %s of %s, %s of it copied.\n", format_bytes(moved, is_raw, done),
+			format_bytes(to_move, is_raw, all),
+			format_bytes(field_u64_or_0(report, "copied_bytes"), is_raw, copied));
+}
+
 int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
 {
 	int r = print_pieces(f, report, a);
@@ -67,6 +83,7 @@ int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
 	fputc('\n', f);
 	print_share(f, report, "huge", a->is_raw);
 	print_share(f, report, "gigantic", a->is_raw);
+	print_effort(f, report, a->is_raw);
 	fputc('\n', f);
 	checks_print(f, report, false);
 	return 0;

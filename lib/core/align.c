@@ -22,7 +22,8 @@ static uint64_t end_of(const struct extent *x)
 static bool is_like(const struct piece *a, const struct piece *b)
 {
 	return a->state == b->state && a->off_by == b->off_by &&
-	       a->is_unwritten == b->is_unwritten && a->is_shared == b->is_shared;
+	       a->is_unwritten == b->is_unwritten && a->is_shared == b->is_shared &&
+	       a->has_data == b->has_data;
 }
 
 static int add(struct judging *j, const struct piece *piece)
@@ -69,6 +70,7 @@ static int judge_within(struct judging *j, const struct extent *x)
 		.off_by = (x->physical + (j->offset - x->logical)) & (unit - 1),
 		.is_unwritten = (x->flags & EXTENT_UNWRITTEN) != 0,
 		.is_shared = (x->flags & EXTENT_SHARED) != 0,
+		.has_data = (x->flags & EXTENT_UNWRITTEN) == 0,
 	};
 
 	piece.state = piece.off_by ? PIECE_MISALIGNED : PIECE_ALIGNED;
@@ -89,6 +91,7 @@ static int judge_split(struct judging *j)
 	for (size_t i = j->next;
 	     i < l->n_extents && l->extents[i].logical < piece.offset + piece.bytes; i++) {
 		piece.is_unwritten |= (l->extents[i].flags & EXTENT_UNWRITTEN) != 0;
+		piece.has_data |= (l->extents[i].flags & EXTENT_UNWRITTEN) == 0;
 		piece.is_shared |= (l->extents[i].flags & EXTENT_SHARED) != 0;
 		if (l->extents[i].flags & EXTENT_UNPLACED)
 			piece.state = PIECE_UNPLACED;

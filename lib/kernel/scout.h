@@ -16,6 +16,7 @@ struct scout_report {
 	int err;	/* 0 or negative errno: the question could not be answered */
 	uint64_t starttime, mm_key;
 	bool may_hold_uffd;
+	bool has_file_open, has_file_mapped; /* users.h */
 	struct vm vm;
 };
 

@@ -84,6 +84,11 @@ int space_extend(int fd, uint64_t bytes, uint64_t step)
 	return r == -ENOSPC && size > start ? 0 : r;
 }
 
+int space_fill(int fd, uint64_t offset, uint64_t bytes)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
+}
+
 /* The kernel collapses no range that reaches the end of the file: that is a truncation. */
 static int cut_one(int fd, const struct cut *cut, uint64_t size)
 {

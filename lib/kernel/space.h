@@ -19,6 +19,10 @@ int space_free_bytes(int fd, uint64_t *ret);
  * if there was room for a part only, or a negative errno (-ENOSPC: for nothing). */
 int space_extend(int fd, uint64_t bytes, uint64_t step);
 
+/* Gives the holes of the range space, wherever it is; the size of the file stays. 0 or a negative
+ * errno. */
+int space_fill(int fd, uint64_t offset, uint64_t bytes);
+
 /* Cuts the ranges out and lets the rest move up; a cut at the end shortens the file. 0 or a
  * negative errno: some are cut then. */
 int space_cut(int fd, const struct shape *s);

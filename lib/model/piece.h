@@ -29,7 +29,8 @@ struct piece {
 	uint64_t offset, bytes; /* whole pieces, except for the tail */
 	enum piece_state state;
 	uint64_t off_by; /* PIECE_MISALIGNED: 1 .. unit - 1 */
-	bool is_unwritten, is_shared;
+	/* In part at least: allocated and reading as zeros; shared; holding data. */
+	bool is_unwritten, is_shared, has_data;
 };
 
 struct alignment {

@@ -13,7 +13,7 @@ trap 'rm -rf "$tmp"' EXIT
 # What is left of the header when nothing else is: its declarations without remarks and directives.
 declared() {
 	sed -e 's|/\*.*\*/||' -e '/\/\*/,/\*\//d' -e '/^#/d' "$header" | tr '\n' ' ' | tr ';' '\n' |
-		sed -n 's/.*[ *]\([a-z_0-9]*\)(.*/\1/p' | sort
+		sed -n '/THPD_API/s/.*[ *]\([a-z_0-9]*\)(.*/\1/p' | sort
 }
 exported() { nm -D --defined-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort; }
 

@@ -3,6 +3,7 @@
 # File systems in images, for tests of how files lie on them. To be sourced after lib.sh.
 #
 #   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; options of mkfs
+#   image_mount_plain         an XFS without exchange-range
 #   image_age                 leaves its free space in pieces
 #   image_check               unmounts it and has the file system's own program check it
 #   fiemap FILE               "LOGICAL PHYSICAL BLOCKS FLAGS" in blocks of 4 KiB, by filefrag: not thpd's own reader
@@ -22,6 +23,12 @@ image_mount() { # KIND MIB
 	xfs) mkfs.xfs -q "$@" "$IMAGE" && xfs_allow_exchange "$IMAGE" ;;
 	ext4) mkfs.ext4 -q -F "$@" "$IMAGE" ;;
 	esac && mount -o loop "$IMAGE" "$MNT"
+}
+
+# An XFS as this release makes it.
+image_mount_plain() {
+	IMAGE_KIND=xfs IMAGE=$T/plain.img MNT=$T/plain
+	truncate -s 1G "$IMAGE" && mkdir -p "$MNT" && mkfs.xfs -q "$IMAGE" && mount -o loop "$IMAGE" "$MNT"
 }
 
 # What a newer mkfs.xfs does with -i exchange=1: the feature's bit in every superblock.

@@ -13,6 +13,7 @@
 #include "array.h"
 #include "bits.h"
 #include "layout_checkup.h"
+#include "relocate.h"
 #include "shape.h"
 
 /* Small numbers: a piece is 8 blocks of 1 byte. */
@@ -47,6 +48,7 @@ static void expect(const struct layout *l, const struct piece *want, size_t n)
 		assert_int_equal(a.pieces[i].off_by, want[i].off_by);
 		assert_int_equal(a.pieces[i].is_unwritten, want[i].is_unwritten);
 		assert_int_equal(a.pieces[i].is_shared, want[i].is_shared);
+		assert_int_equal(a.pieces[i].has_data, want[i].has_data);
 	}
 	alignment_clear(&a);
 }
@@ -55,13 +57,25 @@ static void every_state_is_told(void **state)
 {
 	struct layout l = {.size_bytes = 68};
 	const struct piece want[] = {
-		{.offset = 0, .bytes = 16, .state = PIECE_ALIGNED},
-		{.offset = 16, .bytes = 8, .state = PIECE_MISALIGNED, .off_by = 3},
-		{.offset = 24, .bytes = 8, .state = PIECE_SPLIT, .is_unwritten = true},
+		{.offset = 0, .bytes = 16, .state = PIECE_ALIGNED, .has_data = true},
+		{.offset = 16,
+		 .bytes = 8,
+		 .state = PIECE_MISALIGNED,
+		 .off_by = 3,
+		 .has_data = true},
+		{.offset = 24,
+		 .bytes = 8,
+		 .state = PIECE_SPLIT,
+		 .is_unwritten = true,
+		 .has_data = true},
 		{.offset = 32, .bytes = 8, .state = PIECE_ALIGNED, .is_unwritten = true},
 		{.offset = 40, .bytes = 8, .state = PIECE_HOLE},
-		{.offset = 48, .bytes = 8, .state = PIECE_ALIGNED, .is_shared = true},
-		{.offset = 56, .bytes = 8, .state = PIECE_UNPLACED},
+		{.offset = 48,
+		 .bytes = 8,
+		 .state = PIECE_ALIGNED,
+		 .is_shared = true,
+		 .has_data = true},
+		{.offset = 56, .bytes = 8, .state = PIECE_UNPLACED, .has_data = true},
 		{.offset = 64, .bytes = 4, .state = PIECE_TAIL},
 	};
 
@@ -80,8 +94,8 @@ static void neighbours_are_not_merged(void **state)
 {
 	struct layout l = {.size_bytes = 16};
 	const struct piece want[] = {
-		{.offset = 0, .bytes = 8, .state = PIECE_SPLIT},
-		{.offset = 8, .bytes = 8, .state = PIECE_ALIGNED},
+		{.offset = 0, .bytes = 8, .state = PIECE_SPLIT, .has_data = true},
+		{.offset = 8, .bytes = 8, .state = PIECE_ALIGNED, .has_data = true},
 	};
 
 	(void)state;
@@ -275,6 +289,59 @@ static void all_of_one_extent_is_used(void **state)
 	layout_clear(&l);
 }
 
+/* Every wanted piece is moved once, in order; no batch and no move is larger than it may be, and
+ * the moves of a batch lie in its donor one behind the other. */
+static void check_moves(const struct alignment *a, enum relocation what,
+			const struct relocation_limits *limits, const struct moves *m)
+{
+	uint64_t wanted = what == RELOCATE_HOLES
+				  ? a->by_state[PIECE_HOLE]
+				  : a->by_state[PIECE_MISALIGNED] + a->by_state[PIECE_SPLIT];
+	uint64_t end = 0, sum = 0, filled = 0;
+
+	for (size_t i = 0; i < m->n_items; i++) {
+		const struct move *move = &m->items[i];
+
+		if (i == 0 || move->batch != m->items[i - 1].batch)
+			filled = 0;
+		assert_true(move->batch == (i == 0 ? 0 : m->items[i - 1].batch + (filled == 0)));
+		assert_int_equal(move->donor_offset, filled);
+		assert_true(move->offset >= end);
+		assert_true(move->bytes > 0 && move->bytes % UNIT == 0 && move->offset % UNIT == 0);
+		assert_true(move->bytes <= max_u64(limits->move_bytes, UNIT));
+		filled += move->bytes;
+		assert_true(filled <= max_u64(limits->batch_bytes, UNIT));
+		end = move->offset + move->bytes;
+		sum += move->bytes;
+	}
+	assert_int_equal(sum, wanted);
+	assert_int_equal(m->bytes, wanted);
+	assert_int_equal(m->n_batches, m->n_items ? m->items[m->n_items - 1].batch + 1 : 0);
+}
+
+static void what_is_misplaced_is_moved_once(void **state)
+{
+	uint32_t seed = 1234567;
+
+	(void)state;
+	for (int i = 0; i < ROUNDS; i++) {
+		const struct relocation_limits limits = {.batch_bytes = random_next(&seed) % 60,
+							 .move_bytes = random_next(&seed) % 30};
+		enum relocation what = random_next(&seed) % 2 ? RELOCATE_HOLES : RELOCATE_MISPLACED;
+		struct layout l = LAYOUT_INIT;
+		struct alignment a;
+		struct moves m;
+
+		random_layout(&l, &seed);
+		assert_int_equal(align_judge(&l, UNIT, &a), 0);
+		assert_int_equal(relocate_plan(&a, what, &limits, &m), 0);
+		check_moves(&a, what, &limits, &m);
+		moves_clear(&m);
+		alignment_clear(&a);
+		layout_clear(&l);
+	}
+}
+
 /* --- what is said of it ------------------------------------------------------------------------
  */
 
@@ -378,6 +445,7 @@ int main(void)
 		cmocka_unit_test(random_layouts_match_plain_counting),
 		cmocka_unit_test(what_is_cut_to_shape_is_aligned),
 		cmocka_unit_test(all_of_one_extent_is_used),
+		cmocka_unit_test(what_is_misplaced_is_moved_once),
 		cmocka_unit_test(a_good_file_is_all_right),
 		cmocka_unit_test(each_hindrance_is_said),
 	};

@@ -61,6 +61,8 @@ static void every_verb_is_known(void **state)
 		[VERB_RELOAD] = "reload",
 		[VERB_DAX_CHECK] = "dax check f",
 		[VERB_DAX_CREATE] = "dax create f --size=2M",
+		[VERB_DAX_PREALLOC] = "dax prealloc f",
+		[VERB_DAX_REALIGN] = "dax realign f --dry-run",
 	};
 	struct args a;
 	char error[512];

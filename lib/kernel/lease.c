@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lease.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int lease_take(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		return -errno;
+	/* Who comes is seen by asking; the signal would end the program. */
+	if (fcntl(fd, F_SETOWN, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* While somebody waits the kernel answers with what the lease is to become. */
+bool lease_is_undisturbed(int fd)
+{
+	return fcntl(fd, F_GETLEASE) == F_WRLCK;
+}
+
+void lease_release(int fd)
+{
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+}

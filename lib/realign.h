@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Moves pieces of a file to aligned space, batch by batch, so that at any moment the file holds all
+ * of the old or all of the new blocks of every piece, and the same data. */
+
+#include "relocate.h"
+#include "storage.h"
+#include "sys.h"
+
+struct realign {
+	struct sys *sys;
+	int fd;		  /* open for reading and writing, under a lease */
+	const char *path; /* its directory is where donors are made */
+	const struct storage *storage;
+	uint64_t unit;
+	void (*progress)(void *userdata, uint64_t done_bytes, uint64_t all_bytes); /* may be NULL */
+	void *userdata;
+	uint64_t moved_bytes, copied_bytes; /* out */
+	const char *why;		    /* out: a sentence, after a failure */
+};
+
+/* Whether this file system lets it be done at all: nothing is changed. 0 or a negative errno with
+ * r->why. */
+int realign_try(struct realign *r);
+
+/* Does all moves. What was moved before a failure stays. 0 or a negative errno with r->why: -EBUSY
+ * if somebody came, -ENOSPC, -EIO if what was copied differs (nothing is exchanged then). */
+int realign_run(struct realign *r, const struct moves *moves);

@@ -1,0 +1,275 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# thpctl dax realign and prealloc on real file systems, aged: what is moved is aligned by another reader's word, every byte stays, and
+# nothing is lost to a kill, a full file system, or somebody who comes in the middle.
+# shellcheck disable=SC2317  # conditions are called by name
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/live/lib.sh
+. "$here/lib.sh"
+# shellcheck source=tests/live/images.sh
+. "$here/images.sh"
+
+readonly MIB=$((1 << 20)) HUGE=512
+: "${REALIGN_KILLS:=150}" "${REALIGN_LAYOUTS:=12}" "${REALIGN_SEED:=1}"
+
+test_cleanup() {
+	image_unmount
+}
+
+dax() { # VERB FILE OPTION...
+	timeout 120 "$THPD_BUILD/thpctl" dax "$@"
+}
+
+complains_of() { # WORDS COMMAND...: fails, and says so
+	local words=$1
+	shift
+	! "$@" 2>"$T/complaint" || return 1
+	grep -qF -- "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
+}
+
+# The same numbers for the same seed.
+random_below() { # N: sets $random
+	REALIGN_SEED=$(((REALIGN_SEED * 1103515245 + 12345) & 0x7fffffff))
+	random=$(((REALIGN_SEED >> 8) % $1))
+}
+
+# Data, allocated space and holes in any order, not one of them at a boundary but by chance; parts shared with another
+# file where the file system can.
+make_random_file() { # FILE
+	local at=0 n size
+	rm -f "$1" "$1.twin"
+	random_below 60
+	size=$(((20 + random) * MIB + random * 4096 + random * 7))
+	truncate -s $size "$1"
+	while [ $at -lt $((size - 9 * MIB)) ]; do
+		random_below 1500
+		n=$(((random + 1) * 4096))
+		random_below 4
+		case $random in
+		0) ;;
+		1) fallocate -n -o $at -l $n "$1" || return 1 ;;
+		*) head -c $n /dev/urandom | dd of="$1" bs=64K seek=$at oflag=seek_bytes conv=notrunc status=none || return 1 ;;
+		esac
+		at=$((at + n))
+	done
+	sync "$1"
+	random_below 2
+	[ "$IMAGE_KIND" != xfs ] || [ "$random" = 0 ] || cp --reflink=always "$1" "$1.twin"
+}
+
+# Pieces of which nothing is allocated.
+hole_pieces() { # FILE
+	fiemap "$1" | awk -v unit=$HUGE -v size="$(stat -c %s "$1")" '
+		{ for (p = int($1 / unit); p <= int(($1 + $3 - 1) / unit); p++) used[p] = 1 }
+		END { whole = int(size / 4096 / unit); for (p = 0; p < whole; p++) n += !(p in used); print n + 0 }'
+}
+
+# All but the holes.
+is_realigned() { # FILE
+	is_equal $(($(pieces_off "$1" $HUGE yes) + $(hole_pieces "$1"))) $(($(stat -c %s "$1") / (2 * MIB)))
+}
+
+what_it_is() { # FILE
+	sha256sum <"$1"
+	stat -c '%s %a %u %g %y %h' "$1"
+}
+
+realigns() { # FILE
+	local before
+	before=$(what_it_is "$1")
+	dax realign "$1" --no-legend || return 1
+	sync "$MNT"
+	is_equal "$(what_it_is "$1")" "$before" && is_realigned "$1"
+}
+
+preallocates() { # FILE
+	local before
+	before=$(what_it_is "$1")
+	dax prealloc "$1" --no-legend || return 1
+	is_equal "$(what_it_is "$1")" "$before" && is_equal "$(hole_pieces "$1")" 0 && all_aligned "$1" $HUGE
+}
+
+check_random_layouts() {
+	local i
+	for ((i = 0; i < REALIGN_LAYOUTS; i++)); do
+		make_random_file "$MNT/random" || return 1
+		chmod 640 "$MNT/random"
+		touch -d "2001-02-03 04:05:06.789" "$MNT/random"
+		[ ! -e "$MNT/random.twin" ] || sha256sum <"$MNT/random.twin" >"$T/twin"
+		if ! realigns "$MNT/random" || ! preallocates "$MNT/random"; then
+			echo "layout $i"
+			return 1
+		fi
+		[ ! -e "$MNT/random.twin" ] || is_equal "$(sha256sum <"$MNT/random.twin")" "$(cat "$T/twin")" || return 1
+	done
+	rm -f "$MNT"/random*
+}
+
+# Takes away a first block: what the file system had aligned is a block off.
+misplace() { # FILE
+	fallocate -c -o 0 -l 4096 "$1" && sync "$1" && [ "$(pieces_off "$1" $HUGE no)" -gt 0 ]
+}
+
+# As make_random_file, larger, for what is done in its middle.
+make_large_file() { # FILE
+	local i
+	rm -f "$1"
+	head -c 4096 /dev/zero >"$1"
+	for ((i = 0; i < 12; i++)); do
+		fallocate -l $(((i % 5 + 1) * 4096)) "$1.$i"
+		dd if=/dev/urandom of="$1" bs=1M count=7 seek=$((i * 7 * MIB + 4096)) oflag=seek_bytes conv=notrunc \
+			status=none || return 1
+		sync "$1"
+	done
+	misplace "$1"
+}
+
+# Killed at a random moment, whole times over: the data are the same, and nothing else is left.
+survives_kills() { # FILE
+	local i sum
+	make_large_file "$1"
+	sum=$(sha256sum <"$1")
+	for ((i = 0; i < REALIGN_KILLS; i++)); do
+		random_below 200
+		{ timeout -s KILL "0.$(printf '%03d' $((random + 1)))" "$THPD_BUILD/thpctl" dax realign "$1"; } \
+			>"$T/killed.out" 2>&1 || true
+		is_equal "$(sha256sum <"$1")" "$sum" || { echo "after kill $i"; return 1; }
+		# Done: it is to be misplaced again.
+		[ $((i % 8)) != 7 ] || scatter "$1" || return 1
+	done
+	is_equal "$(sha256sum <"$1")" "$sum"
+}
+
+# The same file anew, its pieces off.
+scatter() { # FILE
+	local i n
+	n=$(($(stat -c %s "$1") / MIB))
+	rm -f "$1.new"
+	head -c 4096 /dev/zero >"$1.new"
+	for ((i = 0; i < n; i += 7)); do
+		fallocate -l 12288 "$1.gap.$RANDOM" 2>/dev/null
+		dd if="$1" of="$1.new" bs=1M count=7 skip=$i seek=$((i * MIB + 4096)) oflag=seek_bytes conv=notrunc,fsync \
+			status=none || return 1
+	done
+	misplace "$1.new" && mv "$1.new" "$1"
+}
+
+# Whoever opens it in the middle gets it, soon, with the data that it had.
+gives_way() { # FILE
+	local sum pid rc=0 opened=0 i
+	sum=$(sha256sum <"$1")
+	for ((i = 0; i < 5; i++)); do
+		scatter "$1" || return 1
+		dax realign "$1" >"$T/giving.out" 2>&1 &
+		pid=$!
+		random_below 60
+		sleep "0.$(printf '%03d' "$random")"
+		# Waits for the lease, if there is one.
+		printf 'guest' | timeout 40 dd of="$1" bs=1 seek=$((5 * MIB)) conv=notrunc status=none || return 1
+		[ "$(dd if="$1" bs=1 skip=$((5 * MIB)) count=5 status=none)" = guest ] || return 1
+		wait $pid || rc=$?
+		grep -q 'Somebody' "$T/giving.out" && opened=$((opened + 1))
+		[ "$(dd if="$1" bs=1 skip=$((5 * MIB)) count=5 status=none)" = guest ] || return 1
+	done
+	note "gave way $opened times" >>"$T/notes"
+}
+
+process_has_open() { # PID FILE
+	find "/proc/$1/fd" -lname "$2" | grep -q .
+}
+
+refuses_what_is_in_use() {
+	local pid rc=0
+	tail -f "$1" >/dev/null 2>&1 &
+	pid=$!
+	wait_until 10 process_has_open "$pid" "$1" || return 1
+	complains_of "process $pid has it open" dax realign "$1" || rc=1
+	complains_of 'Somebody has the file open' dax realign "$1" --dry-run || rc=1
+	kill $pid
+	wait $pid 2>/dev/null
+	return $rc
+}
+
+refuses_what_is_mapped() {
+	start_holder mapper --kind=file --path="$1" --size=16 --attach || return 1
+	complains_of "process ${HOLDER_PID[mapper]} has it mapped" dax realign "$1" || return 1
+	stop_holder mapper
+}
+
+# Without what the file system keeps ready behind the end of a file.
+where_and_what() { # FILE
+	sha256sum <"$1"
+	fiemap "$1" | awk -v size="$(stat -c %s "$1")" '$1 * 4096 < size { print $1, $2 }'
+}
+
+leaves_as_it_was() { # FILE COMMAND...
+	local before file=$1
+	shift
+	before=$(where_and_what "$file")
+	"$@" || return 1
+	is_equal "$(where_and_what "$file")" "$before"
+}
+
+when_full() { # FILE
+	local rc=0
+	fallocate -l $((($(stat -f -c '%a * %S' "$MNT") - 70 * MIB) / 4096 * 4096)) "$MNT/filler" || return 1
+	complains_of 'No space left' dax realign "$1" || rc=1
+	rm "$MNT/filler"
+	return $rc
+}
+
+when_immutable() { # FILE
+	local rc=0
+	chattr +i "$1" || return 1
+	complains_of 'cannot be opened' dax realign "$1" || rc=1
+	chattr -i "$1"
+	return $rc
+}
+
+when_readonly() { # FILE
+	local rc=0
+	mount -o remount,ro "$MNT" || return 1
+	complains_of 'cannot be opened' dax realign "$1" || rc=1
+	mount -o remount,rw "$MNT"
+	return $rc
+}
+
+check_refusals() {
+	local file=$MNT/large
+	make_large_file "$file"
+	ok "$kind: --dry-run changes nothing" leaves_as_it_was "$file" is_dry "$file"
+	ok "$kind: open elsewhere: refused, with the process" leaves_as_it_was "$file" refuses_what_is_in_use "$file"
+	ok "$kind: mapped elsewhere: refused, with the process" leaves_as_it_was "$file" refuses_what_is_mapped "$file"
+	ok "$kind: immutable: refused" leaves_as_it_was "$file" when_immutable "$file"
+	ok "$kind: read-only: refused" leaves_as_it_was "$file" when_readonly "$file"
+	ok "$kind: no room: refused" leaves_as_it_was "$file" when_full "$file"
+}
+
+is_dry() { # FILE
+	local answer
+	answer=$(dax realign "$1" --dry-run --json=short)
+	[ "$(jq '.to_move_bytes > 0 and (has("moved_bytes") | not)' <<<"$answer")" = true ] || { echo "$answer"; return 1; }
+}
+
+live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr
+note "REALIGN_SEED=$REALIGN_SEED"
+for kind in xfs ext4; do
+	ok "$kind: an image" image_mount $kind 2048 || exit 1
+	image_age
+	ok "$kind: $REALIGN_LAYOUTS random layouts: aligned, the data and all else the same" check_random_layouts
+	check_refusals
+	ok "$kind: a large file" realigns "$MNT/large"
+	ok "$kind: once more, nothing is to be done" leaves_as_it_was "$MNT/large" dax realign "$MNT/large" --no-legend
+	ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
+	cat "$T/notes" && rm "$T/notes"
+	ok "$kind: killed $REALIGN_KILLS times: the data are the same" survives_kills "$MNT/killed"
+	ok "$kind: no name is left but those that were there" is_equal "$(find "$MNT" -maxdepth 1 -name '.*' | wc -l)" 0
+	ok "$kind: the file system is sound" image_check
+done
+image_unmount
+ok "xfs without exchange-range: an image" image_mount_plain
+make_large_file "$MNT/large"
+ok "it is refused, and left as it was" leaves_as_it_was "$MNT/large" \
+	complains_of 'cannot exchange parts of files' dax realign "$MNT/large"
+live_end
