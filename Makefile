@@ -89,7 +89,7 @@ endif
 
 BASE_CFLAGS := -std=gnu17 -g -fPIC -fvisibility=hidden -fstack-protector-strong -pthread -D_GNU_SOURCE \
 	-DTHPD_VERSION='"$(VERSION)"' $(WARNINGS) $(MODE_CFLAGS_$(MODE))
-LINK_FLAGS := -pthread $(filter -f% --coverage,$(MODE_CFLAGS_$(MODE))) -Wl,-z,relro,-z,now
+LINK_FLAGS := -pthread $(filter -f% --coverage,$(MODE_CFLAGS_$(MODE))) -Wl,-z,relro,-z,now,--as-needed
 
 SYSTEMD_CFLAGS := $(shell pkg-config --cflags libsystemd)
 SYSTEMD_LIBS := $(shell pkg-config --libs libsystemd)

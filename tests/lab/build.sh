@@ -17,7 +17,7 @@ mkdir -p "$LAB"
 # What thpd is linked with, what a KVM host has, what the scenarios use.
 IMAGE_PACKAGES=(systemd systemd-sysv udev dbus policykit-1 kmod procps iproute2 util-linux
 	libsystemd0 libiniparser1 libjson-c5 libsmartcols1
-	ndctl daxctl xfsprogs numactl jq socat strace busybox-static qemu-system-x86 seabios)
+	ndctl daxctl xfsprogs e2fsprogs numactl jq socat strace busybox-static qemu-system-x86 seabios)
 MODULES=(virtio_pci virtio_blk virtio_rng overlay ext4 xfs kvm_amd nfit nd_pmem dax_pmem device_dax)
 
 say() {
