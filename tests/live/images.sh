@@ -4,6 +4,7 @@
 #
 #   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; options of mkfs
 #   image_mount_plain         an XFS without exchange-range
+#   image_cut_off, image_restart   a power cut, and the start after it
 #   image_age                 leaves its free space in pieces
 #   image_check               unmounts it and has the file system's own program check it
 #   fiemap FILE               "LOGICAL PHYSICAL BLOCKS FLAGS" in blocks of 4 KiB, by filefrag: not thpd's own reader
@@ -48,8 +49,19 @@ xfs_set_incompat() { # IMAGE VALUE
 	xfs_db -x "${args[@]}" "$1" >/dev/null
 }
 
+# One that was cut off does not answer mountpoint(1).
 image_unmount() {
-	[ -z "$MNT" ] || ! mountpoint -q "$MNT" || umount "$MNT"
+	[ -z "$MNT" ] || ! grep -qF " $MNT " /proc/self/mounts || umount "$MNT"
+}
+
+# As if the power failed: nothing more reaches the medium, not even the log that is in memory. Then the machine is
+# started again.
+image_cut_off() {
+	xfs_io -x -c shutdown "$MNT"
+}
+
+image_restart() {
+	wait_until 20 image_unmount && mount -o loop "$IMAGE" "$MNT"
 }
 
 # Thousands of files of odd sizes, most of them gone again.

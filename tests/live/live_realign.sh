@@ -11,7 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/images.sh"
 
 readonly MIB=$((1 << 20)) HUGE=512
-: "${REALIGN_KILLS:=150}" "${REALIGN_LAYOUTS:=12}" "${REALIGN_SEED:=1}"
+: "${REALIGN_CUTS:=20}" "${REALIGN_KILLS:=150}" "${REALIGN_LAYOUTS:=12}" "${REALIGN_SEED:=1}"
 
 test_cleanup() {
 	image_unmount
@@ -141,6 +141,27 @@ survives_kills() { # FILE
 	is_equal "$(sha256sum <"$1")" "$sum"
 }
 
+# The power fails at a random moment. What runs ends with an error; the data are the same after the start.
+survives_cuts() { # FILE
+	local i pid sum rc
+	make_large_file "$1"
+	sum=$(sha256sum <"$1")
+	for ((i = 0; i < REALIGN_CUTS; i++)); do
+		dax realign "$1" >"$T/cut.out" 2>&1 &
+		pid=$!
+		random_below 200
+		sleep "0.$(printf '%03d' "$random")"
+		image_cut_off || return 1
+		rc=0
+		wait $pid || rc=$?
+		# 124: it hung.
+		[ $rc != 124 ] || return 1
+		image_restart || return 1
+		is_equal "$(sha256sum <"$1")" "$sum" || { echo "after cut $i"; cat "$T/cut.out"; return 1; }
+		[ $((i % 3)) != 2 ] || scatter "$1" || return 1
+	done
+}
+
 # The same file anew, its pieces off.
 scatter() { # FILE
 	local i n
@@ -266,6 +287,7 @@ for kind in xfs ext4; do
 	ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
 	cat "$T/notes" && rm "$T/notes"
 	ok "$kind: killed $REALIGN_KILLS times: the data are the same" survives_kills "$MNT/killed"
+	ok "$kind: cut off $REALIGN_CUTS times: the data are the same" survives_cuts "$MNT/cut"
 	ok "$kind: no name is left but those that were there" is_equal "$(find "$MNT" -maxdepth 1 -name '.*' | wc -l)" 0
 	ok "$kind: the file system is sound" image_check
 done
