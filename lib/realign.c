@@ -124,7 +124,7 @@ static int run_batch(struct realign *r, struct transfer *transfer, const struct 
 	return do_batch(&b, bytes);
 }
 
-int realign_try(struct realign *r)
+int realign_hold(struct realign *r)
 {
 	int e = lease_take(r->fd);
 
@@ -132,18 +132,17 @@ int realign_try(struct realign *r)
 		return realign_fail(r, -EBUSY, "Somebody has the file open or mapped.");
 	if (e < 0)
 		return realign_fail(r, e, "The file cannot be held against others (a lease).");
-	if (r->storage->filesystem == FILESYSTEM_OTHER)
-		return realign_fail(r, -EOPNOTSUPP, "Only files on XFS and ext4 can be realigned.");
-	return 0;
+	e = space_sync(r->fd);
+	return e < 0 ? realign_fail(r, e, "The file cannot be written back.") : 0;
 }
 
 int realign_run(struct realign *r, const struct moves *moves)
 {
 	_cleanup_(transfer_closep) struct transfer *transfer = NULL;
-	int e = space_sync(r->fd);
+	int e;
 
-	if (e < 0)
-		return realign_fail(r, e, "The file cannot be written back.");
+	if (r->storage->filesystem == FILESYSTEM_OTHER)
+		return realign_fail(r, -EOPNOTSUPP, "Only files on XFS and ext4 can be realigned.");
 	e = transfer_open(&transfer);
 	if (e < 0)
 		return realign_fail(r, e, "No buffers for copying (io_uring).");

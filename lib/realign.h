@@ -10,7 +10,7 @@
 
 struct realign {
 	struct sys *sys;
-	int fd;		  /* open for reading and writing, under a lease */
+	int fd;		  /* open for reading and writing */
 	const char *path; /* its directory is where donors are made */
 	const struct storage *storage;
 	uint64_t unit;
@@ -20,9 +20,10 @@ struct realign {
 	const char *why;		    /* out: a sentence, after a failure */
 };
 
-/* Whether this file system lets it be done at all: nothing is changed. 0 or a negative errno with
- * r->why. */
-int realign_try(struct realign *r);
+/* Comes first, before anything is looked at: takes the lease and brings all that was written to the
+ * medium, because until then the file system calls space unwritten or a hole that has data to come.
+ * 0 or a negative errno with r->why. */
+int realign_hold(struct realign *r);
 
 /* Does all moves. What was moved before a failure stays. 0 or a negative errno with r->why: -EBUSY
  * if somebody came, -ENOSPC, -EIO if what was copied differs (nothing is exchanged then). */

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "exchange.h"
+#include "lease.h"
 #include "space.h"
 
 static int prepare(struct batch *b)
@@ -65,6 +66,9 @@ static int move(struct batch *b, const struct move *m)
 		e = exchange(b, m);
 	if (e == 0)
 		e = digest(b, m, &after);
+	/* Whoever did not wait for the lease any longer may have written. */
+	if (e == 0 && before != after && !lease_is_undisturbed(b->realign->fd))
+		return realign_fail(b->realign, -EBUSY, "Somebody opened the file.");
 	if (e == 0 && before != after)
 		e = realign_fail(b->realign, -EIO,
 				 "The file reads otherwise than before the kernel moved it: "

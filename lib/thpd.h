@@ -48,7 +48,7 @@ THPD_API int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t uni
 struct thpd_dax_request {
 	uint64_t unit_bytes; /* 2 MiB or 1 GiB */
 	int holes;	     /* give space to pieces that are holes, instead */
-	int dry_run;	     /* only say what there is to do, and whether it may be done */
+	int dry_run;	     /* only say what there is to do, and whether the file is free */
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *userdata, uint64_t done_bytes, uint64_t all_bytes);
 	void *userdata;

@@ -222,6 +222,16 @@ int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes, 
 
 static const struct relocation_limits limits = {.batch_bytes = 256 << 20, .move_bytes = 16 << 20};
 
+static int plan_moves(const struct inspection *i, const struct thpd_dax_request *request,
+		      struct moves *ret, const char **ret_why)
+{
+	const struct alignment *a = request->unit_bytes == HUGE_BYTES ? &i->huge : &i->gigantic;
+	int r = relocate_plan(a, request->holes ? RELOCATE_HOLES : RELOCATE_MISPLACED, &limits,
+			      ret);
+
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
 static int realign_opened(struct sys *sys, const char *path, int fd,
 			  const struct thpd_dax_request *request, char **ret_json,
 			  const char **ret_why)
@@ -236,16 +246,16 @@ static int realign_opened(struct sys *sys, const char *path, int fd,
 				  .progress = request->progress,
 				  .userdata = request->userdata};
 	struct effort effort;
-	int r = inspect(sys, fd, &before, ret_why);
+	int r = realign_hold(&realign);
 
 	if (r < 0)
-		return r;
-	r = relocate_plan(request->unit_bytes == HUGE_BYTES ? &before.huge : &before.gigantic,
-			  request->holes ? RELOCATE_HOLES : RELOCATE_MISPLACED, &limits, &moves);
+		return answer_fail(ret_why, r, realign.why);
+	r = inspect(sys, fd, &before, ret_why);
+	if (r == 0)
+		r = plan_moves(&before, request, &moves, ret_why);
 	if (r < 0)
-		return answer_fail(ret_why, r, ANSWER_NO_MEMORY);
-	r = realign_try(&realign);
-	if (r == 0 && !request->dry_run)
+		return r;
+	if (!request->dry_run)
 		r = realign_run(&realign, &moves);
 	if (r < 0)
 		return answer_fail(ret_why, r, realign.why);

@@ -5,6 +5,7 @@
 #
 #   live_begin [PROGRAM...]          scratch directory $T, clean-up, skip if a program or root is missing
 #   ok TEXT COMMAND..., skip TEXT WHY, note TEXT..., live_end
+#   is_not COMMAND..., is_equal A B, exits_with STATUS COMMAND..., complains_of WORDS COMMAND...
 #   wait_until SECONDS COMMAND...    polls; no test sleeps for luck
 #   start_thpd [OPTION...], stop_thpd, thpd_is_alive, ctl VERB..., vm_field PID FIELD
 #   start_holder NAME OPTION..., holder NAME COMMAND..., stop_holder NAME, holder_huge NAME
@@ -143,6 +144,20 @@ is_equal() {
 }
 
 # --- waiting and processes -----------------------------------------------------------------------
+
+exits_with() { # STATUS COMMAND...
+	local want=$1 rc=0
+	shift
+	"$@" || rc=$?
+	is_equal "$rc" "$want"
+}
+
+complains_of() { # WORDS COMMAND...: fails, and says so
+	local words=$1
+	shift
+	! "$@" 2>"$T/complaint" || return 1
+	grep -qF -- "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
+}
 
 wait_until() {
 	local end=$((SECONDS + $1))

@@ -41,20 +41,6 @@ says_what_is_so() { # FILE
 		is_equal "$(dax_field "$1" '[.pieces[].bytes] | add')" "$(stat -c %s "$1")"
 }
 
-exits_with() { # STATUS COMMAND...
-	local want=$1 rc=0
-	shift
-	"$@" || rc=$?
-	is_equal "$rc" "$want"
-}
-
-complains_of() { # WORDS COMMAND...: fails, and says so
-	local words=$1
-	shift
-	! "$@" 2>"$T/complaint" || return 1
-	grep -qF "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
-}
-
 used_blocks() {
 	sync "$MNT"
 	stat -f -c '%b %f' "$MNT" | awk '{ print $1 - $2 }'

@@ -21,13 +21,6 @@ dax() { # VERB FILE OPTION...
 	timeout 120 "$THPD_BUILD/thpctl" dax "$@"
 }
 
-complains_of() { # WORDS COMMAND...: fails, and says so
-	local words=$1
-	shift
-	! "$@" 2>"$T/complaint" || return 1
-	grep -qF -- "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
-}
-
 # The same numbers for the same seed.
 random_below() { # N: sets $random
 	REALIGN_SEED=$(((REALIGN_SEED * 1103515245 + 12345) & 0x7fffffff))
@@ -104,6 +97,18 @@ check_random_layouts() {
 		[ ! -e "$MNT/random.twin" ] || is_equal "$(sha256sum <"$MNT/random.twin")" "$(cat "$T/twin")" || return 1
 	done
 	rm -f "$MNT"/random*
+}
+
+# Written a moment ago, into space that was there: the file system still calls it unwritten.
+keeps_what_is_not_on_the_medium() { # FILE
+	local sum
+	rm -f "$1"
+	fallocate -l $((64 * MIB + 4096)) "$1" && misplace "$1" || return 1
+	head -c $((9 * MIB)) /dev/urandom >"$T/news"
+	dd if="$T/news" of="$1" bs=1M seek=11 conv=notrunc status=none
+	sum=$({ head -c $((11 * MIB)) /dev/zero && cat "$T/news" && head -c $((44 * MIB)) /dev/zero; } | sha256sum)
+	dax realign "$1" --no-legend || return 1
+	is_equal "$(sha256sum <"$1")" "$sum" && all_aligned "$1" $HUGE
 }
 
 # Takes away a first block: what the file system had aligned is a block off.
@@ -281,6 +286,7 @@ for kind in xfs ext4; do
 	ok "$kind: an image" image_mount $kind 2048 || exit 1
 	image_age
 	ok "$kind: $REALIGN_LAYOUTS random layouts: aligned, the data and all else the same" check_random_layouts
+	ok "$kind: what was written a moment ago is kept" keeps_what_is_not_on_the_medium "$MNT/news"
 	check_refusals
 	ok "$kind: a large file" realigns "$MNT/large"
 	ok "$kind: once more, nothing is to be done" leaves_as_it_was "$MNT/large" dax realign "$MNT/large" --no-legend

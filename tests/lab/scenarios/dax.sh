@@ -17,20 +17,6 @@ dax() {
 	timeout 300 thpctl dax "$@"
 }
 
-complains_of() { # WORDS COMMAND...: fails, and says so
-	local words=$1
-	shift
-	! "$@" 2>"$T/complaint" || return 1
-	grep -qF -- "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
-}
-
-exits_with() { # STATUS COMMAND...
-	local want=$1 rc=0
-	shift
-	"$@" || rc=$?
-	is_equal "$rc" "$want"
-}
-
 has_exchange() {
 	[ "$KERNEL" != 6.1 ]
 }
