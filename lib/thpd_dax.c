@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "align.h"
@@ -10,6 +11,7 @@
 #include "bits.h"
 #include "cleanup.h"
 #include "extents.h"
+#include "filemaps.h"
 #include "json_add.h"
 #include "layout_checkup.h"
 #include "layout_json.h"
@@ -27,6 +29,8 @@ struct inspection {
 	struct storage storage;
 	struct layout layout;
 	struct alignment huge, gigantic;
+	struct mapping *mappings; /* owned; of who has it mapped now, where that was asked */
+	size_t n_mappings;
 };
 
 static void inspection_clear(struct inspection *i)
@@ -34,6 +38,7 @@ static void inspection_clear(struct inspection *i)
 	layout_clear(&i->layout);
 	alignment_clear(&i->huge);
 	alignment_clear(&i->gigantic);
+	free(i->mappings);
 }
 
 /* Without O_NONBLOCK the open of a FIFO would wait; the file is not touched otherwise. */
@@ -69,7 +74,8 @@ static int fill_answer(struct json_object *object, const struct inspection *i)
 	struct check_list checks;
 	int r = json_add_u64(object, "size_bytes", i->layout.size_bytes);
 
-	layout_checkup(&i->storage, &i->huge, &checks);
+	layout_checkup(&i->storage, &i->huge, &(struct mapping_list){i->mappings, i->n_mappings},
+		       &checks);
 	if (r == 0)
 		r = json_add_u64(object, "extents", i->layout.n_extents);
 	if (r == 0)
@@ -84,6 +90,9 @@ static int fill_answer(struct json_object *object, const struct inspection *i)
 		r = json_add(object, "gigantic", alignment_to_json(&i->gigantic));
 	if (r == 0)
 		r = json_add(object, "pieces", pieces_to_json(&i->huge));
+	if (r == 0)
+		r = json_add(object, "mappings",
+			     mappings_to_json(i->mappings, i->n_mappings, i->huge.unit));
 	return r < 0 ? r : json_add(object, "checks", answer_checks(&checks));
 }
 
@@ -133,7 +142,11 @@ static int check_file(struct sys *sys, const char *path, char **ret_json, const 
 
 	if (r >= 0)
 		r = inspect(sys, fd, &inspection, ret_why);
-	return r < 0 ? r : answer_inspection(&inspection, &(struct effort){0}, ret_json, ret_why);
+	if (r < 0)
+		return r;
+	r = filemaps_read(sys, fd, &inspection.mappings, &inspection.n_mappings);
+	return r < 0 ? answer_fail(ret_why, r, "The processes cannot be listed.")
+		     : answer_inspection(&inspection, &(struct effort){0}, ret_json, ret_why);
 }
 
 int thpd_dax_check(const char *path, char **ret_json, const char **ret_why)

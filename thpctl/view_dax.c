@@ -58,6 +58,23 @@ static void print_share(FILE *f, struct json_object *report, const char *key, bo
 		format_share(field_u64_or_0(sums, "aligned_bytes"), size, share));
 }
 
+/* What processes make of it. */
+static void print_mappings(FILE *f, struct json_object *report, bool is_raw)
+{
+	struct json_object *mappings = field_array(report, "mappings");
+
+	for (size_t i = 0; i < field_array_length(mappings); i++) {
+		struct json_object *m = json_object_array_get_idx(mappings, i);
+		char start[FORMAT_MAX], bytes[FORMAT_MAX], huge[FORMAT_MAX];
+
+		field_cell_address(m, "start", start, sizeof(start));
+		field_cell_bytes(m, "bytes", is_raw, bytes, sizeof(bytes));
+		field_cell_bytes(m, "huge_bytes", is_raw, huge, sizeof(huge));
+		fprintf(f, "Mapped by process %llu at %s: %s, %s of it huge.\n",
+			(unsigned long long)field_u64_or_0(m, "pid"), start, bytes, huge);
+	}
+}
+
 static void print_effort(FILE *f, struct json_object *report, bool is_raw)
 {
 	uint64_t to_move = field_u64_or_0(report, "to_move_bytes");
@@ -83,6 +100,7 @@ int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
 	fputc('\n', f);
 	print_share(f, report, "huge", a->is_raw);
 	print_share(f, report, "gigantic", a->is_raw);
+	print_mappings(f, report, a->is_raw);
 	print_effort(f, report, a->is_raw);
 	fputc('\n', f);
 	checks_print(f, report, false);

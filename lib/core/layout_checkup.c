@@ -110,7 +110,32 @@ static void check_pieces(const struct alignment *a, struct check_list *list)
 			  kib(a->shared_bytes));
 }
 
-void layout_checkup(const struct storage *s, const struct alignment *a, struct check_list *ret)
+static void check_mappings(const struct mapping_list *mappings, uint64_t unit,
+			   struct check_list *list)
+{
+	const struct mapping *off = NULL, *private = NULL;
+
+	for (size_t i = 0; i < mappings->n_items; i++) {
+		const struct mapping *m = &mappings->items[i];
+
+		if (mapping_off_by(m, unit) != 0)
+			off = m;
+		if (!m->is_shared)
+		private = m;
+	}
+	if (off)
+		CHECK_ADD(list, reason_slug(REASON_DAX_COLOUR), CHECK_WARN,
+			  reason_cure(REASON_DAX_COLOUR), "Process %d: %s", (int)off->pid,
+			  reason_sentence(REASON_DAX_COLOUR));
+	if (private)
+		CHECK_ADD(
+			list, "private-mapping", CHECK_WARN, "Map guest memory shared (share=on).",
+			"Process %d has the file mapped privately: a write copies a page of 4 KiB.",
+			(int)private->pid);
+}
+
+void layout_checkup(const struct storage *s, const struct alignment *a,
+		    const struct mapping_list *mappings, struct check_list *ret)
 {
 	ret->n_items = 0;
 	check_filesystem(s, ret);
@@ -118,4 +143,6 @@ void layout_checkup(const struct storage *s, const struct alignment *a, struct c
 	check_base(s, a->unit, ret);
 	check_stripe(s, a->unit, ret);
 	check_pieces(a, ret);
+	if (layout_decides_mappings(s))
+		check_mappings(mappings, a->unit, ret);
 }

@@ -2,6 +2,8 @@
 #include "json_add.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 int json_add(struct json_object *object, const char *key, struct json_object *value)
 {
@@ -33,6 +35,14 @@ int json_add_text(struct json_object *object, const char *key, const char *text)
 int json_add_u64(struct json_object *object, const char *key, uint64_t value)
 {
 	return json_add(object, key, json_object_new_uint64(value));
+}
+
+int json_add_address(struct json_object *object, const char *key, uint64_t address)
+{
+	char text[2 + 16 + 1];
+
+	(void)snprintf(text, sizeof(text), "0x%" PRIx64, address);
+	return json_add_text(object, key, text);
 }
 
 int json_add_bool(struct json_object *object, const char *key, int value)

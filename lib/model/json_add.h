@@ -12,6 +12,7 @@ int json_append(struct json_object *array, struct json_object *value);
 
 int json_add_text(struct json_object *object, const char *key, const char *text);
 int json_add_u64(struct json_object *object, const char *key, uint64_t value);
+int json_add_address(struct json_object *object, const char *key, uint64_t address); /* "0x..." */
 int json_add_bool(struct json_object *object, const char *key, int value);
 
 /* Hands on the object if it was filled (r == 0), else frees it. */

@@ -57,6 +57,36 @@ struct json_object *pieces_to_json(const struct alignment *a)
 	return json_filled(array, r);
 }
 
+static struct json_object *mapping_to_json(const struct mapping *m, uint64_t unit)
+{
+	struct json_object *object = json_object_new_object();
+	int r = object ? json_add_u64(object, "pid", (uint64_t)m->pid) : -ENOMEM;
+
+	if (r == 0)
+		r = json_add_address(object, "start", m->start);
+	if (r == 0)
+		r = json_add_u64(object, "bytes", m->end - m->start);
+	if (r == 0)
+		r = json_add_u64(object, "offset", m->offset);
+	if (r == 0)
+		r = json_add_bool(object, "shared", m->is_shared);
+	if (r == 0)
+		r = json_add_u64(object, "off_by_bytes", mapping_off_by(m, unit));
+	if (r == 0 && m->huge_bytes != MAPPING_HUGE_UNKNOWN)
+		r = json_add_u64(object, "huge_bytes", m->huge_bytes);
+	return json_filled(object, r);
+}
+
+struct json_object *mappings_to_json(const struct mapping *mappings, size_t n, uint64_t unit)
+{
+	struct json_object *array = json_object_new_array();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = json_append(array, mapping_to_json(&mappings[i], unit));
+	return json_filled(array, r);
+}
+
 /* What is not known has no field. */
 static int add_answer(struct json_object *object, const char *key, enum answer answer)
 {

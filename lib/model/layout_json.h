@@ -6,6 +6,7 @@
 
 #include <json-c/json.h>
 
+#include "mapping.h"
 #include "piece.h"
 #include "storage.h"
 
@@ -15,6 +16,10 @@ struct json_object *alignment_to_json(const struct alignment *a);
 
 /* [{"offset","bytes","state"(,"off_by_bytes")(,"reason"),"unwritten","shared"}] */
 struct json_object *pieces_to_json(const struct alignment *a);
+
+/* [{"pid","start":"0x...","bytes","offset","shared","off_by_bytes"(,"huge_bytes")}]; huge_bytes
+ * only where it is known. */
+struct json_object *mappings_to_json(const struct mapping *mappings, size_t n, uint64_t unit);
 
 /* {"filesystem","device","block_bytes","stripe_bytes"(,"dax")(,"dax_possible")(,"base_bytes")}:
  * what is not known has no field. */

@@ -7,14 +7,6 @@
 
 #include "json_add.h"
 
-static int add_address(struct json_object *object, const char *key, hva_t address)
-{
-	char text[2 + 16 + 1];
-
-	(void)snprintf(text, sizeof(text), "0x%" PRIx64, address);
-	return json_add_text(object, key, text);
-}
-
 static int add_reason(struct json_object *object, enum reason reason)
 {
 	int r = json_add_text(object, "sentence", reason_sentence(reason));
@@ -24,7 +16,7 @@ static int add_reason(struct json_object *object, enum reason reason)
 
 static int fill_run(struct json_object *object, const struct run *run)
 {
-	int r = add_address(object, "start", run->start);
+	int r = json_add_address(object, "start", run->start);
 
 	if (r == 0)
 		r = json_add_u64(object, "bytes", run->bytes);
@@ -119,7 +111,7 @@ static int fill_action(struct json_object *object, const struct action *action)
 	if (r == 0)
 		r = json_add_text(object, "kind", action_name(action));
 	if (r == 0)
-		r = add_address(object, "start", action->target.start);
+		r = json_add_address(object, "start", action->target.start);
 	if (r == 0)
 		r = json_add_u64(object, "bytes", action->target.bytes);
 	if (r == 0)

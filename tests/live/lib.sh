@@ -143,8 +143,6 @@ is_equal() {
 	[ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }
 }
 
-# --- waiting and processes -----------------------------------------------------------------------
-
 exits_with() { # STATUS COMMAND...
 	local want=$1 rc=0
 	shift
@@ -158,6 +156,8 @@ complains_of() { # WORDS COMMAND...: fails, and says so
 	! "$@" 2>"$T/complaint" || return 1
 	grep -qF -- "$words" "$T/complaint" || { cat "$T/complaint"; return 1; }
 }
+
+# --- waiting and processes -----------------------------------------------------------------------
 
 wait_until() {
 	local end=$((SECONDS + $1))

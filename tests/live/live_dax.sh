@@ -87,6 +87,18 @@ check_check() { # WHAT
 	ok "$1: no mapping is spoken of" is_equal "$(dax_field "$MNT/scattered" .mapping_applies)" false
 }
 
+# What the holder's own page table says is not asked: through the page cache of a disk nothing is huge.
+check_mappings() {
+	local m
+	fallocate -l 16M "$MNT/mapped"
+	ok "a process maps a file" start_holder mapper --kind=file --path="$MNT/mapped" --size=16 --attach
+	m=$(dax_field "$MNT/mapped" '.mappings[0] | [.pid, .start, .bytes, .offset, .shared, .off_by_bytes, .huge_bytes] | @text')
+	ok "check tells who maps it, where, and that nothing of it is huge" is_equal "$m" \
+		"$(printf '"[%d,\\"0x%x\\",%d,0,true,%d,0]"' "${HOLDER_PID[mapper]}" "${HOLDER_ADDR[mapper]}" $((16 * MIB)) \
+			$((HOLDER_ADDR[mapper] % (2 * MIB))))"
+	stop_holder mapper
+}
+
 check_edges() {
 	: >"$MNT/empty"
 	ok "an empty file has nothing that is wrong" exits_with 0 dax check "$MNT/empty"
@@ -128,6 +140,7 @@ for kind in xfs ext4; do
 	rm -f "$MNT"/scattered*
 	check_check "$kind, aged"
 	[ $kind != xfs ] || check_edges
+	[ $kind != xfs ] || check_mappings
 	ok "$kind: the file system is sound" image_check
 done
 # Small allocation groups hold no whole gigabyte.

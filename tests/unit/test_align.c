@@ -373,7 +373,7 @@ static void expect_finding(const struct storage *s, const struct alignment *a, c
 	struct check_list list;
 	const struct check *check;
 
-	layout_checkup(s, a, &list);
+	layout_checkup(s, a, &(struct mapping_list){NULL, 0}, &list);
 	check = find_check(&list, id);
 	if (!check)
 		fail_msg("there is no check %s", id);
@@ -385,11 +385,16 @@ static void expect_finding(const struct storage *s, const struct alignment *a, c
 
 static void a_good_file_is_all_right(void **state)
 {
+	const struct mapping good = {.pid = 7,
+				     .start = 0x7f0000600000,
+				     .end = 0x7f0000800000,
+				     .offset = 2 << 20,
+				     .is_shared = true};
 	struct alignment a = {.unit = 2 << 20, .by_state = {[PIECE_ALIGNED] = 64 << 20}};
 	struct check_list list;
 
 	(void)state;
-	layout_checkup(&pmem, &a, &list);
+	layout_checkup(&pmem, &a, &(struct mapping_list){&good, 1}, &list);
 	assert_int_equal(list.n_items, 4);
 	for (size_t i = 0; i < list.n_items; i++)
 		if (list.items[i].result != CHECK_OK)
@@ -436,6 +441,36 @@ static void each_hindrance_is_said(void **state)
 	expect_finding(&pmem, &a, "shared", CHECK_NOTE);
 }
 
+static void mappings_that_are_off_are_said(void **state)
+{
+	struct mapping m = {.pid = 7,
+			    .start = 0x7f0000601000,
+			    .end = 0x7f0000800000,
+			    .offset = 2 << 20,
+			    .is_shared = true};
+	struct alignment a = {.unit = 2 << 20};
+	struct storage s = pmem;
+	struct check_list list;
+
+	(void)state;
+	assert_int_equal(mapping_off_by(&m, 2 << 20), 4096);
+	layout_checkup(&s, &a, &(struct mapping_list){&m, 1}, &list);
+	assert_int_equal(find_check(&list, "dax-colour")->result, CHECK_WARN);
+	assert_null(find_check(&list, "private-mapping"));
+	/* As far off in the file as in memory. */
+	m.offset += 4096;
+	m.is_shared = false;
+	layout_checkup(&s, &a, &(struct mapping_list){&m, 1}, &list);
+	assert_null(find_check(&list, "dax-colour"));
+	assert_int_equal(find_check(&list, "private-mapping")->result, CHECK_WARN);
+	/* Through the page cache neither counts. */
+	s.is_dax = s.can_dax = ANSWER_NO;
+	m.offset = 0;
+	layout_checkup(&s, &a, &(struct mapping_list){&m, 1}, &list);
+	assert_null(find_check(&list, "dax-colour"));
+	assert_null(find_check(&list, "private-mapping"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +483,7 @@ int main(void)
 		cmocka_unit_test(what_is_misplaced_is_moved_once),
 		cmocka_unit_test(a_good_file_is_all_right),
 		cmocka_unit_test(each_hindrance_is_said),
+		cmocka_unit_test(mappings_that_are_off_are_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

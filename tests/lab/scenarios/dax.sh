@@ -39,6 +39,14 @@ says() { # FILE JQ-EXPRESSION VALUE
 	is_equal "$(dax check "$1" --json=short | jq "$2")" "$3"
 }
 
+# says_huge NAME FILE BYTES: below Linux 6.7 it is not known, and not said.
+says_huge() {
+	local bytes=$3
+	[ "$KERNEL" != 6.1 ] || bytes=null
+	is_equal "$(dax check "$2" --json=short | jq -c '.mappings | map([.pid, .huge_bytes])')" \
+		"[[${HOLDER_PID[$1]},$bytes]]"
+}
+
 # start_guest NAME FILE
 start_guest() {
 	start_vmm "$1" && add_slot "$1" 0 file bytes=${MIB}M gpa=1G "path=$2"
@@ -63,6 +71,7 @@ made_files() { # KIND
 	ok "$1: a guest on it" start_guest made $MNT/made
 	ok "$1: the guest touches everything" guest_touches made 0 store
 	ok "$1: KVM maps it by 2 MiB" has_sptes made 0 $((MIB / 2)) 0
+	ok "$1: check says so of the VMM, where that can be seen" says_huge made $MNT/made $((MIB << 20))
 	stop_guest made
 }
 
@@ -73,6 +82,7 @@ files_that_are_off() { # KIND
 	ok "$1: a guest on it" start_guest off $MNT/off
 	ok "$1: the guest touches everything" guest_touches off 0 store
 	ok "$1: KVM maps it by 4 KiB" has_sptes off $((MIB * 256)) 0 0
+	ok "$1: check says so of the VMM, where that can be seen" says_huge off $MNT/off 0
 	ok "$1: realign while the guest runs: refused" is_refused_for off $MNT/off
 	stop_guest off
 }
