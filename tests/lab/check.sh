@@ -80,6 +80,7 @@ for scenario in $SCENARIOS; do
 	done
 done
 wait
+printf 'took %d min %d s, %d at a time\n' $((SECONDS / 60)) $((SECONDS % 60)) "$JOBS"
 junit >"$LAB/junit.xml"
 cat "$LAB"/results/*[!p] | awk '{ r += $4; f += $2; p += $1; s += $3 } END {
 	if (r) printf "%d tried twice\n", r
