@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "exchange.h"
+#include "lease.h"
 #include "space.h"
 
 static int copy(struct batch *b)
@@ -34,6 +35,9 @@ static int compare(struct batch *b, const struct move *m)
 		return 0;
 	e = transfer_compare(b->transfer, b->realign->fd, m->offset, b->donor_fd, m->donor_offset,
 			     m->bytes);
+	/* Whoever did not wait for the lease any longer may have written. */
+	if (e > 0 && !lease_is_undisturbed(b->realign->fd))
+		return realign_fail(b->realign, -EBUSY, "Somebody opened the file.");
 	if (e > 0)
 		return realign_fail(b->realign, -EIO,
 				    "What was copied is not what is in the file.");
@@ -66,7 +70,8 @@ static int prepare(struct batch *b)
 	return e;
 }
 
-/* The donor holds the old blocks then: if they read otherwise, they are put back. */
+/* The donor holds the old blocks then: if they read otherwise, they are put back, unless it is
+ * because somebody wrote to the new ones. */
 static int move(struct batch *b, const struct move *m)
 {
 	int e = exchange(b, m, false);
@@ -74,7 +79,7 @@ static int move(struct batch *b, const struct move *m)
 	if (e < 0)
 		return e;
 	e = compare(b, m);
-	if (e < 0)
+	if (e < 0 && e != -EBUSY)
 		(void)exchange(b, m, false);
 	return e;
 }

@@ -9,7 +9,7 @@ said=$(mktemp -d)
 trap 'rm -rf "$said"' EXIT
 logs=()
 for kernel in "${kernels[@]}"; do
-	for scenario in expect kvm seeds sandbox; do
+	for scenario in expect kvm seeds sandbox dax; do
 		log=build/lab/runs/$kernel-$scenario/out.log
 		[ -e "$log" ] || { echo "lab: no run of '$scenario' on $kernel: make check-lab" >&2; exit 1; }
 		grep -aE $'^# (KERNEL |FACT\t)' "$log" >>"$said/$kernel"
