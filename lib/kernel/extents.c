@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -14,10 +13,12 @@
 
 enum { BATCH = 2048, EXTENTS_MAX = 1 << 26 };
 
-struct batch {
-	struct fiemap map;
-	struct fiemap_extent extents[BATCH];
-};
+static struct fiemap *new_batch(void)
+{
+	struct fiemap *map;
+
+	return malloc(sizeof(*map) + BATCH * sizeof(map->fm_extents[0]));
+}
 
 static uint32_t flags_of(const struct fiemap_extent *x)
 {
@@ -52,19 +53,18 @@ static int add(struct layout *l, const struct fiemap_extent *x, uint64_t base_by
 }
 
 /* 1 if there may be more from *offset on, 0 at the end. */
-static int read_batch(int fd, struct batch *b, uint64_t *offset, uint64_t base_bytes,
+static int read_batch(int fd, struct fiemap *map, uint64_t *offset, uint64_t base_bytes,
 		      struct layout *l)
 {
 	bool is_last = false;
 
-	memset(&b->map, 0, sizeof(b->map));
-	b->map.fm_start = *offset;
-	b->map.fm_length = FIEMAP_MAX_OFFSET - *offset;
-	b->map.fm_extent_count = BATCH;
-	if (ioctl(fd, FS_IOC_FIEMAP, &b->map) < 0)
+	*map = (struct fiemap){.fm_start = *offset,
+			       .fm_length = FIEMAP_MAX_OFFSET - *offset,
+			       .fm_extent_count = BATCH};
+	if (ioctl(fd, FS_IOC_FIEMAP, map) < 0)
 		return -errno;
-	for (uint32_t i = 0; i < b->map.fm_mapped_extents; i++) {
-		const struct fiemap_extent *x = &b->extents[i];
+	for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
+		const struct fiemap_extent *x = &map->fm_extents[i];
 		int r = add(l, x, base_bytes);
 
 		if (r < 0)
@@ -72,21 +72,21 @@ static int read_batch(int fd, struct batch *b, uint64_t *offset, uint64_t base_b
 		*offset = max_u64(*offset, x->fe_logical + x->fe_length);
 		is_last = (x->fe_flags & FIEMAP_EXTENT_LAST) != 0;
 	}
-	return b->map.fm_mapped_extents > 0 && !is_last;
+	return map->fm_mapped_extents > 0 && !is_last;
 }
 
 int extents_read(int fd, uint64_t base_bytes, struct layout *ret)
 {
-	_cleanup_free_ struct batch *b = malloc(sizeof(*b));
+	_cleanup_free_ struct fiemap *map = new_batch();
 	struct layout l = LAYOUT_INIT;
 	uint64_t offset = 0;
 	struct stat st;
 	int r = 1;
 
-	if (!b)
+	if (!map)
 		return -ENOMEM;
 	while (r > 0)
-		r = read_batch(fd, b, &offset, base_bytes, &l);
+		r = read_batch(fd, map, &offset, base_bytes, &l);
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = -errno;
 	if (r < 0) {
