@@ -17,7 +17,8 @@ enum {
 	EXT4_STEP_BYTES = 64 << 20,
 };
 
-uint64_t prepare_reserve_bytes(uint64_t free_bytes)
+/* What is never taken. */
+static uint64_t reserve_of(uint64_t free_bytes)
 {
 	return max_u64(free_bytes / RESERVE_PARTS, RESERVE_MIN_BYTES);
 }
@@ -38,7 +39,7 @@ static int read_room(int fd, uint64_t *ret)
 	int r = space_free_bytes(fd, &free_bytes);
 
 	if (r == 0)
-		*ret = sat_sub_u64(free_bytes, prepare_reserve_bytes(free_bytes));
+		*ret = sat_sub_u64(free_bytes, reserve_of(free_bytes));
 	return r;
 }
 

@@ -6,9 +6,6 @@
 
 #include "storage.h"
 
-/* Bytes of the file system's free space that are never taken: a hundredth, at least 64 MiB. */
-uint64_t prepare_reserve_bytes(uint64_t free_bytes);
-
 /* Makes a file that nobody else knows `bytes` long (a multiple of unit), in aligned pieces of
  * `unit`, all unwritten. *ret_searched_bytes is what was allocated on the way. 0 or a negative
  * errno: -ENOSPC if the free space, without the reserve, holds no more aligned pieces. The file is

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "bits.h"
 #include "exchange.h"
 #include "lease.h"
 #include "space.h"
@@ -30,16 +31,32 @@ static int digest(struct batch *b, const struct move *m, uint64_t *ret)
 	return e < 0 ? realign_fail(b->realign, e, "The file cannot be read.") : 0;
 }
 
+/* So much is written back between two looks at the lease. */
+enum { SLICE_BYTES = 16 << 20 };
+
+static int write_back(struct batch *b, const struct move *m)
+{
+	int fd = b->realign->fd, e = 0;
+
+	for (uint64_t at = 0; e == 0 && at < m->bytes; at += SLICE_BYTES) {
+		uint64_t offset = m->offset + at, n = min_u64(m->bytes - at, SLICE_BYTES);
+
+		if (!lease_is_undisturbed(fd))
+			return realign_fail(b->realign, -EBUSY, "Somebody wants to open the file.");
+		e = transfer_copy(b->transfer, fd, offset, fd, offset, n);
+	}
+	return e < 0 ? realign_fail(b->realign, e, "The file cannot be written back.") : 0;
+}
+
 /* The kernel moves what is there, each extent as it is: what is written in part, or a hole, is made
  * one by filling it and writing back what it reads. */
 static int unite(struct batch *b, const struct move *m)
 {
-	int fd = b->realign->fd;
-	int e = space_fill(fd, m->offset, m->bytes);
+	int e = space_fill(b->realign->fd, m->offset, m->bytes);
 
-	if (e == 0 && m->has_data && m->is_split)
-		e = transfer_copy(b->transfer, fd, m->offset, fd, m->offset, m->bytes);
-	return e < 0 ? realign_fail(b->realign, e, "The holes of the file cannot be filled.") : 0;
+	if (e < 0)
+		return realign_fail(b->realign, e, "The holes of the file cannot be filled.");
+	return m->has_data && m->is_split ? write_back(b, m) : 0;
 }
 
 static int exchange(struct batch *b, const struct move *m)

@@ -28,7 +28,6 @@ static int add(struct planning *p, uint64_t offset, uint64_t bytes, const struct
 
 	p->filled_bytes += bytes;
 	p->moves.bytes += bytes;
-	p->moves.data_bytes += piece->has_data ? bytes : 0;
 	return ARRAY_APPEND(&p->moves.items, &p->moves.n_items, &move);
 }
 

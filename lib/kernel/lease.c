@@ -20,8 +20,3 @@ bool lease_is_undisturbed(int fd)
 {
 	return fcntl(fd, F_GETLEASE) == F_WRLCK;
 }
-
-void lease_release(int fd)
-{
-	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
-}

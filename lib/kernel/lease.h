@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A write lease: proof by the kernel that nobody else has the file open or mapped, and whoever
- * opens it waits (fcntl(2), F_SETLEASE; for at most /proc/sys/fs/lease-break-time seconds, then
- * the lease is gone). */
+/* A write lease, which ends with its fd: proof by the kernel that nobody else has the file open or
+ * mapped, and whoever opens it waits (fcntl(2), F_SETLEASE; for at most
+ * /proc/sys/fs/lease-break-time seconds, then the lease is gone). */
 
 #include <stdbool.h>
 
@@ -13,5 +13,3 @@ int lease_take(int fd);
 
 /* Nobody has come since it was taken. */
 bool lease_is_undisturbed(int fd);
-
-void lease_release(int fd);

@@ -137,7 +137,6 @@ int storage_read(struct sys *sys, int fd, struct storage *ret)
 	if (st.stx_attributes_mask & STATX_ATTR_DAX)
 		s.is_dax = st.stx_attributes & STATX_ATTR_DAX ? ANSWER_YES : ANSWER_NO;
 	s.block_bytes = vfs.f_bsize;
-	s.is_readonly = (vfs.f_flag & ST_RDONLY) != 0;
 	read_mount(sys, &st, &s);
 	read_device(sys, &st, &s);
 	if (is_on_realtime_device(fd)) {

@@ -27,7 +27,8 @@ struct transfer {
 	char *memory;
 	struct slot slots[SLOTS];
 	unsigned int n_busy;
-	int error; /* the first */
+	int error;  /* the first of this call */
+	int broken; /* the ring itself failed: nothing more is asked of it */
 };
 
 struct range {
@@ -82,6 +83,12 @@ void transfer_use_direct(int fd)
 		(void)fcntl(fd, F_SETFL, flags | O_DIRECT);
 }
 
+static void retire(struct transfer *t, struct slot *s)
+{
+	s->is_busy = false;
+	t->n_busy--;
+}
+
 /* Asks for what is left of the slot. */
 static void submit(struct transfer *t, struct slot *s, const struct range *range)
 {
@@ -97,9 +104,15 @@ static void submit(struct transfer *t, struct slot *s, const struct range *range
 		io_uring_prep_read_fixed(sqe, range->fd, s->buffer + s->done, left, offset, index);
 	io_uring_sqe_set_data(sqe, s);
 	r = io_uring_submit(&t->ring);
-	if (r < 0 && t->error == 0)
-		t->error = r;
-	if (r > 0 && !s->is_busy) {
+	if (r != 1) {
+		/* What was not taken now must not be taken later, with other data in the buffer. */
+		t->broken = r < 0 ? r : -EIO;
+		t->error = t->error ? t->error : t->broken;
+		if (s->is_busy)
+			retire(t, s);
+		return;
+	}
+	if (!s->is_busy) {
 		s->is_busy = true;
 		t->n_busy++;
 	}
@@ -126,6 +139,7 @@ static struct slot *wait_for_one(struct transfer *t)
 		r = io_uring_wait_cqe(&t->ring, &cqe);
 	while (r == -EINTR);
 	if (r < 0) {
+		t->broken = r;
 		t->error = t->error ? t->error : r;
 		return NULL;
 	}
@@ -139,12 +153,6 @@ static struct slot *wait_for_one(struct transfer *t)
 	if (r > 0)
 		s->done += (unsigned int)r;
 	return s;
-}
-
-static void retire(struct transfer *t, struct slot *s)
-{
-	s->is_busy = false;
-	t->n_busy--;
 }
 
 /* What a slot does next after a turn: the rest, its write, or nothing more. */
@@ -174,7 +182,7 @@ int transfer_copy(struct transfer *t, int from_fd, uint64_t from_offset, int to_
 	const struct range from = {from_fd, from_offset}, to = {to_fd, to_offset};
 	uint64_t next = 0;
 
-	t->error = 0;
+	t->error = t->broken;
 	while (t->n_busy > 0 || (next < bytes && t->error == 0)) {
 		struct slot *s;
 
@@ -221,7 +229,7 @@ int transfer_compare(struct transfer *t, int a_fd, uint64_t a_offset, int b_fd, 
 	const struct range ranges[2] = {{a_fd, a_offset}, {b_fd, b_offset}};
 	const uint64_t window = (uint64_t)SLOTS / 2 * SLOT_BYTES;
 
-	t->error = 0;
+	t->error = t->broken;
 	for (uint64_t at = 0; at < bytes; at += window) {
 		uint64_t n = min_u64(bytes - at, window);
 		int r = read_window(t, ranges, 2, at, n);
@@ -253,7 +261,7 @@ int transfer_digest(struct transfer *t, int fd, uint64_t offset, uint64_t bytes,
 	const uint64_t window = (uint64_t)SLOTS * SLOT_BYTES;
 	uint64_t digest = bytes;
 
-	t->error = 0;
+	t->error = t->broken;
 	for (uint64_t at = 0; at < bytes; at += window) {
 		uint64_t n = min_u64(bytes - at, window);
 		int r = read_window(t, &range, 1, at, n);

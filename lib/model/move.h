@@ -20,7 +20,7 @@ struct moves {
 	struct move *items; /* owned; by offset */
 	size_t n_items;
 	size_t n_batches;
-	uint64_t bytes, data_bytes; /* of all; of those that are copied */
+	uint64_t bytes; /* of all */
 };
 
 #define MOVES_INIT \

@@ -23,7 +23,6 @@ struct storage {
 	uint64_t stripe_bytes;	  /* stripe unit the allocator goes by; 0: none */
 	enum answer is_dax;	  /* this inode is mapped directly now (STATX_ATTR_DAX) */
 	enum answer can_dax;	  /* the device can */
-	bool is_readonly;
 	/* Where byte 0 of the file system is: in memory for persistent memory, else in the disk. */
 	bool is_base_known;
 	uint64_t base_bytes;

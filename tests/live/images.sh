@@ -8,7 +8,7 @@
 #   image_age                 leaves its free space in pieces
 #   image_check               unmounts it and has the file system's own program check it
 #   fiemap FILE               "LOGICAL PHYSICAL BLOCKS FLAGS" in blocks of 4 KiB, by filefrag: not thpd's own reader
-#   aligned_pieces FILE UNIT-BLOCKS, misaligned_pieces, all_aligned
+#   pieces_off FILE UNIT-BLOCKS yes|no, all_aligned FILE UNIT-BLOCKS
 
 MNT=''
 IMAGE=''
