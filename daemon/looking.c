@@ -211,25 +211,20 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
+	bool was_truncated = s->is_truncated;
 
 	if (j->is_other_program) {
 		look_at_as_new(m, g);
 		return;
 	}
 	s->vm = j->survey.vm;
-	for (size_t i = 0; i < s->n_regions; i++)
-		free(s->regions[i].path);
-	free(s->regions);
-	s->regions = TAKE_PTR(j->survey.regions);
-	s->n_regions = j->survey.n_regions;
-	j->survey.n_regions = 0;
-	if (j->survey.is_truncated && !s->is_truncated)
+	snapshot_take_regions(s, &j->survey);
+	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,
 		       "more than %d mappings that may be its memory: the rest is neither looked "
 		       "at "
 		       "nor counted",
 		       SNAPSHOT_REGIONS_MAX);
-	s->is_truncated = j->survey.is_truncated;
 	s->geometry = m->geometry;
 	guest_apply_policy(g, &m->config);
 	if (!s->vm.has_kvm && !g->rule)

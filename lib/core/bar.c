@@ -9,9 +9,25 @@ static enum reason bar_of_devdax(const struct snapshot *s, const struct region *
 {
 	uint64_t unit = pud_bytes(&s->geometry);
 
-	return s->vm.has_device_dax_1g && is_aligned(r->start, unit) && is_aligned(r->end, unit)
-		       ? REASON_DEVICE_DAX_1G
-		       : REASON_DAX;
+	if (s->vm.has_device_dax_1g && is_aligned(r->start, unit) && is_aligned(r->end, unit))
+		return REASON_DEVICE_DAX_1G;
+	return region_could_map_larger(r, &s->geometry) ? REASON_DEVDAX_ALIGN_SMALL : REASON_DAX;
+}
+
+/* The whole mapping's; the extents decide further, piece by piece (footing.c). */
+static enum reason bar_of_fsdax(const struct snapshot *s, const struct region *r)
+{
+	if (!r->is_shared)
+		return REASON_PRIVATE_FILE;
+	return region_is_congruent(r, &s->geometry) ? REASON_DAX : REASON_DAX_COLOUR;
+}
+
+static enum reason bar_of_file(const struct region *r)
+{
+	if (!r->is_shared)
+		return REASON_NONE;
+	return r->can_dax == ANSWER_YES && r->is_dax == ANSWER_NO ? REASON_DAX_NOT_DAX
+								  : REASON_READONLY_FILE;
 }
 
 static enum reason bar_of_backing(const struct snapshot *s, const struct region *r)
@@ -24,11 +40,11 @@ static enum reason bar_of_backing(const struct snapshot *s, const struct region 
 	case BACKING_DEVDAX:
 		return bar_of_devdax(s, r);
 	case BACKING_FSDAX:
-		return REASON_DAX;
+		return bar_of_fsdax(s, r);
 	case BACKING_HUGETLB:
 		return REASON_HUGETLB;
 	case BACKING_FILE:
-		return r->is_shared ? REASON_READONLY_FILE : REASON_NONE;
+		return bar_of_file(r);
 	case BACKING_ANON:
 	case BACKING_SHMEM:
 		return REASON_NONE;
@@ -161,7 +177,9 @@ bool bar_explains_edges(enum reason bar)
 {
 	return bar == REASON_SPECIAL_MAPPING || bar == REASON_SECRET_OR_GUEST_MEMFD ||
 	       bar == REASON_DEVICE_DAX_1G || bar == REASON_DAX || bar == REASON_HUGETLB ||
-	       bar == REASON_READONLY_FILE || bar == REASON_MISALIGNED_MAPPING;
+	       bar == REASON_READONLY_FILE || bar == REASON_DAX_NOT_DAX ||
+	       bar == REASON_DAX_COLOUR || bar == REASON_DEVDAX_ALIGN_SMALL ||
+	       bar == REASON_MISALIGNED_MAPPING;
 }
 
 bool region_is_countable(const struct region *r)

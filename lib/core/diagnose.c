@@ -5,15 +5,17 @@
 
 #include "array.h"
 #include "bar.h"
+#include "cleanup.h"
+#include "footing.h"
 #include "holds.h"
 #include "judge.h"
 #include "sights.h"
 
 /* Theory of operation: regions, sights and holds are sorted lists. The walk goes through them once,
- * side by side, and cuts the regions into pieces in which nothing changes: an edge outside whole
- * blocks, a gap nobody looked at, or part of one sight under at most one hold. Each piece is judged
- * (judge.c, bar.c) and joins the last run if it says the same. Every byte of every region is in
- * exactly one run. */
+ * side by side, and cuts the regions into parts in which nothing changes: an edge outside whole
+ * blocks, a gap nobody looked at, or some of one sight under at most one hold and, where a file is
+ * mapped directly, on one piece of it (footing.c). Each part is judged (judge.c, bar.c) and joins
+ * the last run if it says the same. Every byte of every region is in exactly one run. */
 
 struct walk {
 	const struct snapshot *s;
@@ -28,9 +30,17 @@ struct ground {
 	uint32_t index;
 	enum reason bar;
 	hva_t first, last;
+	struct footing *footing; /* of a file that is mapped directly, where it is known */
 };
 
-struct piece {
+/* What holds for one part of a region, whatever its pages are. */
+struct conditions {
+	const struct hold *hold; /* may be NULL */
+	enum reason bar;
+	uint64_t off_by; /* dax-extent-misaligned */
+};
+
+struct part {
 	struct run run;
 	uint64_t swapped_bytes;
 	enum count_need count;
@@ -44,7 +54,7 @@ static void totals_add_range(struct totals *t, const struct run *run)
 	t->uncounted_by_reason[run->reason] += run->bytes;
 }
 
-static void totals_add(struct totals *t, const struct piece *p)
+static void totals_add(struct totals *t, const struct part *p)
 {
 	bool is_counted = p->run.resident_bytes != UINT64_MAX;
 	uint64_t resident = is_counted ? p->run.resident_bytes : 0, amount = resident;
@@ -65,6 +75,7 @@ static bool run_can_join(const struct run *a, const struct run *b)
 {
 	return a->region == b->region && a->start + a->bytes == b->start && a->state == b->state &&
 	       a->reason == b->reason && a->node == b->node &&
+	       a->misaligned_bytes == b->misaligned_bytes &&
 	       (a->resident_bytes == UINT64_MAX) == (b->resident_bytes == UINT64_MAX);
 }
 
@@ -91,14 +102,14 @@ static int append_want(struct diagnosis *d, const struct want *want, const struc
 	return 0;
 }
 
-static int append_piece(struct walk *w, const struct ground *ground, const struct piece *p)
+static int append_part(struct walk *w, const struct ground *ground, const struct part *p)
 {
 	struct want want = {p->run.start, p->run.start + p->run.bytes,
 			    p->count == COUNT_FOR_ACTION};
 	struct run run = p->run;
 	int r;
 
-	if (run.reason == REASON_MISALIGNED_MAPPING)
+	if (run.reason == REASON_MISALIGNED_MAPPING || run.reason == REASON_DAX_COLOUR)
 		run.misaligned_bytes = region_misalignment(ground->region, &w->s->geometry);
 	totals_add(&w->d->totals, p);
 	if (p->run.state == BLOCK_BARRED && p->run.resident_bytes == UINT64_MAX &&
@@ -114,7 +125,7 @@ static int append_piece(struct walk *w, const struct ground *ground, const struc
 static int emit_edge(struct walk *w, const struct ground *ground, hva_t start, hva_t end,
 		     uint64_t *present_bytes)
 {
-	struct piece p = {
+	struct part p = {
 		.run = {.start = start,
 			.bytes = end - start,
 			.state = BLOCK_BARRED,
@@ -133,7 +144,7 @@ static int emit_edge(struct walk *w, const struct ground *ground, hva_t start, h
 		p.run.resident_bytes = min_u64(*present_bytes, p.run.bytes);
 		*present_bytes -= p.run.resident_bytes;
 	}
-	return append_piece(w, ground, &p);
+	return append_part(w, ground, &p);
 }
 
 static uint64_t part_bytes(const struct walk *w, const struct sight *sight, uint64_t pages,
@@ -164,37 +175,39 @@ static uint64_t swapped_of(const struct walk *w, const struct sight *sight, hva_
 	return part_bytes(w, sight, sight->swapped_pages, start, end);
 }
 
-static struct judgement judge_piece(const struct walk *w, const struct ground *ground,
-				    const struct sight *sight, const struct hold *hold)
+static struct judgement judge_part(const struct walk *w, const struct ground *ground,
+				   const struct sight *sight, const struct conditions *c)
 {
 	struct judgement j = judge_blocks(w->s, ground->region, sight);
 
-	if (ground->bar != REASON_NONE)
-		return judge_barred(&j, sight, ground->bar);
-	if (hold)
-		j = judge_held(&j, sight, hold->reason);
+	if (c->bar != REASON_NONE)
+		return judge_barred(&j, sight, c->bar);
+	if (c->hold)
+		j = judge_held(&j, sight, c->hold->reason);
 	return judge_policy(&j, w->s);
 }
 
 static int emit_blocks(struct walk *w, const struct ground *ground, const struct sight *sight,
-		       hva_t start, hva_t end, const struct hold *hold)
+		       hva_t start, hva_t end, const struct conditions *c)
 {
-	struct judgement j = judge_piece(w, ground, sight, hold);
+	struct judgement j = judge_part(w, ground, sight, c);
 	/* Where the whole VMA is barred, nodes would only cut one finding into many. */
 	bool has_node = j.state != BLOCK_BARRED || ground->bar == REASON_NONE;
-	struct piece p = {
+	struct part p = {
 		.run = {.start = start,
 			.bytes = end - start,
 			.state = j.state,
 			.reason = j.reason,
 			.node = has_node ? sight->node : -1,
 			.resident_bytes = resident_of(w, &j, sight, start, end),
-			.region = ground->index},
+			.region = ground->index,
+			.misaligned_bytes =
+				j.reason == REASON_DAX_EXTENT_MISALIGNED ? c->off_by : 0},
 		.swapped_bytes = swapped_of(w, sight, start, end),
 		.count = j.count,
 	};
 
-	return append_piece(w, ground, &p);
+	return append_part(w, ground, &p);
 }
 
 /* The hold that still counts at start, or NULL; *end is cut to where the answer changes. */
@@ -215,14 +228,31 @@ static const struct hold *hold_at(struct walk *w, hva_t start, hva_t *end)
 	return &s->holds[w->hold];
 }
 
+/* On a file that is mapped directly each piece has a bar of its own; *end is cut to where the
+ * answer changes. */
+static void bar_at(const struct walk *w, const struct ground *ground, hva_t start, hva_t *end,
+		   struct conditions *c)
+{
+	const struct piece *piece;
+
+	c->bar = ground->bar;
+	if (!ground->footing)
+		return;
+	piece = footing_at(ground->footing, start, end);
+	c->bar = footing_reason(w->s, piece);
+	c->off_by = piece ? piece->off_by : 0;
+}
+
 static int walk_sight(struct walk *w, const struct ground *ground, const struct sight *sight,
 		      hva_t start, hva_t end)
 {
 	while (start < end) {
 		hva_t cut = end;
-		const struct hold *hold = hold_at(w, start, &cut);
-		int r = emit_blocks(w, ground, sight, start, cut, hold);
+		struct conditions c = {.hold = hold_at(w, start, &cut)};
+		int r;
 
+		bar_at(w, ground, start, &cut, &c);
+		r = emit_blocks(w, ground, sight, start, cut, &c);
 		if (r < 0)
 			return r;
 		start = cut;
@@ -266,8 +296,23 @@ static int walk_blocks(struct walk *w, const struct ground *ground)
 	return r < 0 ? r : walk_gap(w, ground, at, ground->last);
 }
 
+static int walk_ground(struct walk *w, const struct ground *ground)
+{
+	const struct region *r = ground->region;
+	const struct mmu_geometry *g = &w->s->geometry;
+	uint64_t present_bytes = r->edge_present_pages > UINT64_MAX / page_bytes(g)
+					 ? UINT64_MAX
+					 : r->edge_present_pages * page_bytes(g);
+	int err = emit_edge(w, ground, r->start, ground->first, &present_bytes);
+
+	if (err == 0)
+		err = walk_blocks(w, ground);
+	return err < 0 ? err : emit_edge(w, ground, ground->last, r->end, &present_bytes);
+}
+
 static int walk_region(struct walk *w, uint32_t index)
 {
+	_cleanup_(footing_clear) struct footing footing = {.next = 0};
 	const struct region *r = &w->s->regions[index];
 	const struct mmu_geometry *g = &w->s->geometry;
 	struct ground ground = {
@@ -277,14 +322,15 @@ static int walk_region(struct walk *w, uint32_t index)
 		.first = min_u64(region_first_block(r, g), r->end),
 		.last = min_u64(region_last_block(r, g), r->end),
 	};
-	uint64_t present_bytes = r->edge_present_pages > UINT64_MAX / page_bytes(g)
-					 ? UINT64_MAX
-					 : r->edge_present_pages * page_bytes(g);
-	int err = emit_edge(w, &ground, r->start, ground.first, &present_bytes);
 
-	if (err == 0)
-		err = walk_blocks(w, &ground);
-	return err < 0 ? err : emit_edge(w, &ground, ground.last, r->end, &present_bytes);
+	if (ground.bar == REASON_DAX && r->backing == BACKING_FSDAX && r->are_extents_known) {
+		int err = footing_of(w->s, r, &footing);
+
+		if (err < 0)
+			return err;
+		ground.footing = &footing;
+	}
+	return walk_ground(w, &ground);
 }
 
 int diagnose(const struct snapshot *s, uint64_t now_ns, struct diagnosis *ret)

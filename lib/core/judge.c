@@ -135,6 +135,12 @@ struct judgement judge_barred(const struct judgement *j, const struct sight *sig
 	 * reason. */
 	if (bar == REASON_KERNEL_REFUSED && j->state == BLOCK_EMPTY)
 		return *j;
+	/* What lies right is huge with the first touch. */
+	if ((bar == REASON_DAX_PTE_ENTRIES || bar == REASON_DAX_LIKELY_HUGE) &&
+	    (j->state == BLOCK_EMPTY || sight->seen == SEEN_UNKNOWN))
+		return *j;
+	if (bar == REASON_DAX_LIKELY_HUGE)
+		barred.state = BLOCK_UNKNOWN;
 	if (barred.count == COUNT_FOR_ACTION)
 		barred.count = COUNT_FOR_REPORT;
 	if (sight->seen == SEEN_NOTHING)

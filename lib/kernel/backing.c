@@ -118,6 +118,7 @@ enum backing mapping_backing(const struct maps_line *l, const struct mounts *m)
 		return BACKING_FSDAX;
 	case MOUNT_DEVTMPFS:
 		return BACKING_SPECIAL;
+	case MOUNT_MAYBE_DAX:
 	case MOUNT_DISK:
 		return BACKING_FILE;
 	case MOUNT_UNKNOWN:

@@ -6,25 +6,30 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* The `align` of a device; 0 if it cannot be read. */
-static uint64_t read_align(struct sys *sys, const char *path)
-{
-	char text[32];
-	uint64_t align;
-	ssize_t n = sys_read_at(sys->rootfd, path, text, sizeof(text));
+enum { DIRECTORY_BYTES = 128 };
 
-	if (n > 0 && text[n - 1] == '\n')
-		text[n - 1] = '\0';
-	return n > 0 && parse_u64(text, &align) == 0 ? align : 0;
+/* One of its attributes; 0 if it cannot be read. */
+static uint64_t read_number(struct sys *sys, const char *directory, const char *name)
+{
+	char path[DIRECTORY_BYTES + 16];
+	uint64_t value;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return sys_read_number_at(sys->rootfd, path, &value) == 0 ? value : 0;
+}
+
+static void directory_by_name(struct scanner name, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "sys/bus/dax/devices/%.*s",
+		       (int)min_u64((uint64_t)(name.end - name.at), 64), name.at);
 }
 
 static uint64_t align_by_name(struct sys *sys, struct scanner name)
 {
-	char path[128];
+	char directory[DIRECTORY_BYTES];
 
-	(void)snprintf(path, sizeof(path), "sys/bus/dax/devices/%.*s/align",
-		       (int)min_u64((uint64_t)(name.end - name.at), 64), name.at);
-	return read_align(sys, path);
+	directory_by_name(name, directory, sizeof(directory));
+	return read_number(sys, directory, "align");
 }
 
 /* The device behind a mapping. maps tells the file system that the node lies on, not the device;
@@ -46,16 +51,25 @@ static bool read_device(const struct process *p, const struct maps_line *l, unsi
 	return true;
 }
 
+static bool directory_by_device(const struct process *p, const struct maps_line *l, char *ret,
+				size_t size)
+{
+	unsigned major, minor;
+
+	if (!read_device(p, l, &major, &minor))
+		return false;
+	(void)snprintf(ret, size, "sys/dev/char/%u:%u", major, minor);
+	return true;
+}
+
 /* 0 if it is no dax device, or not known. */
 static uint64_t align_by_device(struct sys *sys, const struct process *p, const struct maps_line *l)
 {
-	unsigned major, minor;
-	char path[64];
+	char directory[DIRECTORY_BYTES];
 
-	if (!read_device(p, l, &major, &minor))
+	if (!directory_by_device(p, l, directory, sizeof(directory)))
 		return 0;
-	(void)snprintf(path, sizeof(path), "sys/dev/char/%u:%u/align", major, minor);
-	return read_align(sys, path);
+	return read_number(sys, directory, "align");
 }
 
 static bool is_memory_file(enum mount_kind kind, const struct maps_line *l)
@@ -84,4 +98,19 @@ bool mapping_is_devdax_1g(struct sys *sys, const struct process *p, const struct
 	    is_memory_file(mounts_find(m, l->dev_major, l->dev_minor), l))
 		return false;
 	return align_by_device(sys, p, l) >= pud_bytes(g);
+}
+
+void devdax_read(struct sys *sys, const struct process *p, const struct maps_line *l,
+		 struct region *r)
+{
+	char directory[DIRECTORY_BYTES];
+	struct scanner name;
+
+	if (mapping_is_devdax(l, &name))
+		directory_by_name(name, directory, sizeof(directory));
+	else if (!directory_by_device(p, l, directory, sizeof(directory)))
+		return;
+	r->device_align_bytes = read_number(sys, directory, "align");
+	r->device_bytes = read_number(sys, directory, "size");
+	r->device_address = read_number(sys, directory, "resource");
 }

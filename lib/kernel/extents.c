@@ -36,64 +36,76 @@ static uint32_t flags_of(const struct fiemap_extent *x)
 	return flags;
 }
 
+struct reading {
+	int fd;
+	uint64_t base_bytes, offset, end;
+	size_t max;
+	struct layout layout;
+};
+
 /* What does not lie behind the last one was moved there meanwhile: it is left out. */
-static int add(struct layout *l, const struct fiemap_extent *x, uint64_t base_bytes)
+static int add(struct reading *r, const struct fiemap_extent *x)
 {
+	struct layout *l = &r->layout;
 	const struct extent *last = l->n_extents > 0 ? &l->extents[l->n_extents - 1] : NULL;
 	struct extent extent = {.logical = x->fe_logical,
-				.physical = x->fe_physical + base_bytes,
+				.physical = x->fe_physical + r->base_bytes,
 				.bytes = x->fe_length,
 				.flags = flags_of(x)};
 
 	if (extent.bytes == 0 || (last && extent.logical < last->logical + last->bytes))
 		return 0;
-	if (l->n_extents >= EXTENTS_MAX)
+	if (l->n_extents >= r->max)
 		return -EFBIG;
 	return ARRAY_APPEND(&l->extents, &l->n_extents, &extent);
 }
 
-/* 1 if there may be more from *offset on, 0 at the end. */
-static int read_batch(int fd, struct fiemap *map, uint64_t *offset, uint64_t base_bytes,
-		      struct layout *l)
+/* 1 if there may be more, 0 at the end. */
+static int read_batch(struct reading *r, struct fiemap *map)
 {
 	bool is_last = false;
 
-	*map = (struct fiemap){.fm_start = *offset,
-			       .fm_length = FIEMAP_MAX_OFFSET - *offset,
-			       .fm_extent_count = BATCH};
-	if (ioctl(fd, FS_IOC_FIEMAP, map) < 0)
+	*map = (struct fiemap){
+		.fm_start = r->offset, .fm_length = r->end - r->offset, .fm_extent_count = BATCH};
+	if (ioctl(r->fd, FS_IOC_FIEMAP, map) < 0)
 		return -errno;
 	for (uint32_t i = 0; i < map->fm_mapped_extents; i++) {
 		const struct fiemap_extent *x = &map->fm_extents[i];
-		int r = add(l, x, base_bytes);
+		int e = add(r, x);
 
-		if (r < 0)
-			return r;
-		*offset = max_u64(*offset, x->fe_logical + x->fe_length);
+		if (e < 0)
+			return e;
+		r->offset = max_u64(r->offset, x->fe_logical + x->fe_length);
 		is_last = (x->fe_flags & FIEMAP_EXTENT_LAST) != 0;
 	}
-	return map->fm_mapped_extents > 0 && !is_last;
+	return map->fm_mapped_extents > 0 && !is_last && r->offset < r->end;
 }
 
-int extents_read(int fd, uint64_t base_bytes, struct layout *ret)
+int extents_read_range(int fd, uint64_t base_bytes, uint64_t start, uint64_t end, size_t max,
+		       struct layout *ret)
 {
+	struct reading reading = {
+		.fd = fd, .base_bytes = base_bytes, .offset = start, .end = end, .max = max};
 	_cleanup_free_ struct fiemap *map = new_batch();
-	struct layout l = LAYOUT_INIT;
-	uint64_t offset = 0;
 	struct stat st;
 	int r = 1;
 
 	if (!map)
 		return -ENOMEM;
 	while (r > 0)
-		r = read_batch(fd, map, &offset, base_bytes, &l);
+		r = read_batch(&reading, map);
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = -errno;
 	if (r < 0) {
-		layout_clear(&l);
+		layout_clear(&reading.layout);
 		return r;
 	}
-	l.size_bytes = (uint64_t)st.st_size;
-	*ret = l;
+	reading.layout.size_bytes = (uint64_t)st.st_size;
+	*ret = reading.layout;
 	return 0;
+}
+
+int extents_read(int fd, uint64_t base_bytes, struct layout *ret)
+{
+	return extents_read_range(fd, base_bytes, 0, FIEMAP_MAX_OFFSET, EXTENTS_MAX, ret);
 }

@@ -10,11 +10,14 @@
 
 enum { MOUNTINFO_BYTES_MAX = 8 << 20 };
 
+static bool can_map_directly(const struct mountinfo_line *l)
+{
+	return mountinfo_word_is(l->type, "ext4") || mountinfo_word_is(l->type, "xfs") ||
+	       mountinfo_word_is(l->type, "ext2");
+}
+
 static bool is_dax(const struct mountinfo_line *l)
 {
-	if (!mountinfo_word_is(l->type, "ext4") && !mountinfo_word_is(l->type, "xfs") &&
-	    !mountinfo_word_is(l->type, "ext2"))
-		return false;
 	return mountinfo_has_option(l->super_options, "dax") ||
 	       mountinfo_has_option(l->super_options, "dax=always") ||
 	       mountinfo_has_option(l->options, "dax") ||
@@ -29,7 +32,9 @@ static enum mount_kind kind_of(const struct mountinfo_line *l)
 		return MOUNT_DEVTMPFS;
 	if (mountinfo_word_is(l->type, "hugetlbfs"))
 		return MOUNT_HUGETLBFS;
-	return is_dax(l) ? MOUNT_DAX : MOUNT_DISK;
+	if (can_map_directly(l))
+		return is_dax(l) ? MOUNT_DAX : MOUNT_MAYBE_DAX;
+	return MOUNT_DISK;
 }
 
 /* Copies a path that can be used as it stands: not cut, no octal escapes. */

@@ -10,8 +10,9 @@ enum mount_kind {
 	MOUNT_TMPFS,
 	MOUNT_DEVTMPFS,
 	MOUNT_HUGETLBFS,
-	MOUNT_DAX,  /* every file is mapped directly (dax or dax=always) */
-	MOUNT_DISK, /* anything else */
+	MOUNT_DAX,	 /* every file is mapped directly (dax or dax=always) */
+	MOUNT_MAYBE_DAX, /* XFS or ext4: each file may be (dax=inode) */
+	MOUNT_DISK,	 /* anything else */
 };
 
 struct mount {

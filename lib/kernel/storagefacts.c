@@ -56,19 +56,12 @@ static void read_mount(struct sys *sys, const struct statx *st, struct storage *
 	}
 }
 
-/* A number in decimal or, with 0x, in hexadecimal. */
 static bool read_number(struct sys *sys, const char *directory, const char *name, uint64_t *ret)
 {
-	char path[PATH_BYTES], text[32];
-	ssize_t n;
+	char path[PATH_BYTES + 16];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-	n = sys_read_at(sys->rootfd, path, text, sizeof(text));
-	if (n <= 0)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return strncmp(text, "0x", 2) == 0 ? parse_hex_u64(text, ret) == 0
-					   : parse_u64(text, ret) == 0;
+	return sys_read_number_at(sys->rootfd, path, ret) == 0;
 }
 
 static void read_device_name(struct sys *sys, const char *directory, struct storage *s)
@@ -95,27 +88,52 @@ static void read_namespace(struct sys *sys, const char *disk, struct storage *s)
 	s->base_bytes = s->is_base_known ? resource : 0;
 }
 
+struct device_place {
+	char directory[64], disk[80]; /* below rootfd; the disk of a partition is another one */
+	uint64_t start_sectors;
+};
+
+static struct device_place find_device(struct sys *sys, uint32_t major, uint32_t minor)
+{
+	struct device_place d = {.start_sectors = 0};
+	bool is_partition;
+
+	(void)snprintf(d.directory, sizeof(d.directory), "sys/dev/block/%u:%u", major, minor);
+	is_partition = read_number(sys, d.directory, "start", &d.start_sectors);
+	(void)snprintf(d.disk, sizeof(d.disk), "%s%s", d.directory, is_partition ? "/.." : "");
+	return d;
+}
+
+static enum answer can_dax(struct sys *sys, const struct device_place *d)
+{
+	uint64_t is_dax;
+
+	if (!read_number(sys, d->disk, "queue/dax", &is_dax))
+		return ANSWER_UNKNOWN;
+	return is_dax ? ANSWER_YES : ANSWER_NO;
+}
+
+enum answer storage_device_can_dax(struct sys *sys, uint32_t major, uint32_t minor)
+{
+	struct device_place d = find_device(sys, major, minor);
+
+	return can_dax(sys, &d);
+}
+
 /* Below a disk of several devices (LVM, RAID) nothing is looked for: the address is that of the
  * disk as the file system sees it. */
 static void read_device(struct sys *sys, const struct statx *st, struct storage *s)
 {
-	char directory[64], disk[80];
-	uint64_t sectors = 0, is_dax;
-	bool is_partition;
+	struct device_place d = find_device(sys, st->stx_dev_major, st->stx_dev_minor);
 
-	(void)snprintf(directory, sizeof(directory), "sys/dev/block/%u:%u", st->stx_dev_major,
-		       st->stx_dev_minor);
-	read_device_name(sys, directory, s);
+	read_device_name(sys, d.directory, s);
 	if (!s->device[0])
 		return;
-	is_partition = read_number(sys, directory, "start", &sectors);
-	(void)snprintf(disk, sizeof(disk), "%s%s", directory, is_partition ? "/.." : "");
-	if (read_number(sys, disk, "queue/dax", &is_dax))
-		s->can_dax = is_dax ? ANSWER_YES : ANSWER_NO;
+	s->can_dax = can_dax(sys, &d);
 	s->is_base_known = true;
 	if (s->can_dax == ANSWER_YES)
-		read_namespace(sys, disk, s);
-	s->partition_start_bytes = sectors * SECTOR_BYTES;
+		read_namespace(sys, d.disk, s);
+	s->partition_start_bytes = d.start_sectors * SECTOR_BYTES;
 	s->base_bytes += s->partition_start_bytes;
 }
 

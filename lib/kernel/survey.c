@@ -8,6 +8,7 @@
 #include "collapse.h"
 #include "devdax.h"
 #include "inventory.h"
+#include "mapped_file.h"
 #include "memcg.h"
 #include "region_flags.h"
 
@@ -29,6 +30,8 @@ struct survey {
 	struct snapshot *snapshot; /* geometry, host, vm */
 	struct region *regions;	   /* owned until handed over */
 	size_t n_regions;
+	struct extent *extents; /* owned until handed over */
+	size_t n_extents;
 	bool has_device_dax_1g, is_truncated;
 };
 
@@ -37,7 +40,27 @@ static void survey_clear(struct survey *v)
 	for (size_t i = 0; i < v->n_regions; i++)
 		free(v->regions[i].path);
 	free(v->regions);
+	free(v->extents);
 	mounts_clear(&v->mounts);
+}
+
+/* XFS or ext4, that is, whose files may be mapped directly. */
+static bool is_on_disk(const struct survey *v, const struct region *r)
+{
+	enum mount_kind kind = mounts_find(&v->mounts, r->dev_major, r->dev_minor);
+
+	return (r->backing == BACKING_FILE || r->backing == BACKING_FSDAX) &&
+	       (kind == MOUNT_DAX || kind == MOUNT_MAYBE_DAX);
+}
+
+static int ask_storage(struct survey *v, const struct maps_line *l, struct region *r)
+{
+	if (r->backing == BACKING_DEVDAX)
+		devdax_read(v->sys, v->process, l, r);
+	if (!is_on_disk(v, r))
+		return 0;
+	return mapped_file_read(v->sys, v->process, r, &v->extents, &v->n_extents,
+				SNAPSHOT_EXTENTS_MAX);
 }
 
 static int add_region(struct survey *v, const struct maps_line *l)
@@ -63,7 +86,9 @@ static int add_region(struct survey *v, const struct maps_line *l)
 		if (!r.path)
 			return -ENOMEM;
 	}
-	e = ARRAY_APPEND(&v->regions, &v->n_regions, &r);
+	e = ask_storage(v, l, &r);
+	if (e == 0)
+		e = ARRAY_APPEND(&v->regions, &v->n_regions, &r);
 	if (e < 0)
 		free(r.path);
 	return e;
@@ -185,13 +210,17 @@ static int check_alive(const struct survey *v)
 
 static void hand_over(struct survey *v, struct snapshot *s)
 {
-	for (size_t i = 0; i < s->n_regions; i++)
-		free(s->regions[i].path);
-	free(s->regions);
-	s->regions = TAKE_PTR(v->regions);
-	s->n_regions = v->n_regions;
-	v->n_regions = 0;
-	s->is_truncated = v->is_truncated;
+	struct snapshot found = SNAPSHOT_INIT;
+
+	found.regions = v->regions;
+	found.n_regions = v->n_regions;
+	found.extents = v->extents;
+	found.n_extents = v->n_extents;
+	found.is_truncated = v->is_truncated;
+	v->regions = NULL;
+	v->extents = NULL;
+	v->n_regions = v->n_extents = 0;
+	snapshot_take_regions(s, &found);
 	s->vm.has_device_dax_1g = v->has_device_dax_1g;
 }
 

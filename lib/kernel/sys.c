@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "parse.h"
 
 /* uapi numbers that Debian 12's headers may lack. */
 enum { ADVICE_COLLAPSE = 25 };
@@ -244,6 +245,17 @@ int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t 
 	*ret = TAKE_PTR(text);
 	*ret_size = used;
 	return 0;
+}
+
+int sys_read_number_at(int dirfd, const char *path, uint64_t *ret)
+{
+	char text[32];
+	ssize_t n = sys_read_at(dirfd, path, text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	text[strcspn(text, "\n")] = '\0';
+	return strncmp(text, "0x", 2) == 0 ? parse_hex_u64(text, ret) : parse_u64(text, ret);
 }
 
 ssize_t sys_readlink_at(int dirfd, const char *path, char *buffer, size_t size)

@@ -84,6 +84,10 @@ ssize_t sys_read_at(int dirfd, const char *path, char *buffer, size_t size);
  * memory. 0, -EFBIG (longer than max), or -errno. */
 int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* A file that holds one number, in decimal or, with 0x, in hexadecimal, as sysfs has them. 0,
+ * -EINVAL or another -errno. */
+int sys_read_number_at(int dirfd, const char *path, uint64_t *ret);
+
 /* Link target, NUL-terminated, truncated to size. Length or -errno. */
 ssize_t sys_readlink_at(int dirfd, const char *path, char *buffer, size_t size);
 

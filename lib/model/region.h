@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "reason.h"
+#include "storage.h"
 
 enum backing {
 	BACKING_ANON = 0, /* private anonymous */
@@ -66,6 +67,14 @@ struct region {
 	enum eligibility eligibility;
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
+	/* Of a file on XFS or ext4; where not asked or not known, ANSWER_UNKNOWN. */
+	enum answer is_dax;  /* this file is mapped directly */
+	enum answer can_dax; /* its device can be */
+	/* Of a file that is mapped directly; then the snapshot has its extents. */
+	bool are_extents_known;
+	uint64_t file_bytes; /* i_size */
+	/* Of a DAX device; 0: not known. */
+	uint64_t device_align_bytes, device_bytes, device_address;
 	uint64_t edge_present_pages; /* present pages outside whole blocks; UINT64_MAX = not counted
 				      */
 	char *path;		     /* owned; as /proc/PID/maps prints it; may be NULL */
@@ -88,6 +97,10 @@ static inline hva_t region_last_block(const struct region *r, const struct mmu_g
 /* Address and file offset agree modulo the block size, so that a PMD can map the file. Always true
  * for anon. */
 bool region_is_congruent(const struct region *r, const struct mmu_geometry *g);
+
+/* The device could map by larger pages, up to 1 GiB, by where it lies and how large it and the
+ * mapping are. */
+bool region_could_map_larger(const struct region *r, const struct mmu_geometry *g);
 
 /* How far the mapping is off, in bytes modulo the block size; 0 if congruent. */
 uint64_t region_misalignment(const struct region *r, const struct mmu_geometry *g);

@@ -5,11 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-void snapshot_clear(struct snapshot *s)
+static void free_regions(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_regions; i++)
 		free(s->regions[i].path);
 	free(s->regions);
+	free(s->extents);
+}
+
+void snapshot_take_regions(struct snapshot *to, struct snapshot *from)
+{
+	free_regions(to);
+	to->regions = from->regions;
+	to->n_regions = from->n_regions;
+	to->extents = from->extents;
+	to->n_extents = from->n_extents;
+	to->is_truncated = from->is_truncated;
+	from->regions = NULL;
+	from->extents = NULL;
+	from->n_regions = from->n_extents = 0;
+}
+
+void snapshot_clear(struct snapshot *s)
+{
+	free_regions(s);
 	free(s->sights);
 	free(s->holds);
 	*s = (struct snapshot)SNAPSHOT_INIT;
@@ -90,6 +109,8 @@ static const char *check_region(const struct region *r, const struct mmu_geometr
 		return "a region is not page aligned";
 	if (r->backing >= BACKING_MAX || r->eligibility >= ELIGIBILITY_MAX)
 		return "a region has no such backing or eligibility";
+	if (r->is_dax >= ANSWER_MAX || r->can_dax >= ANSWER_MAX)
+		return "a region has no such answer about DAX";
 	if (r->edge_present_pages != UINT64_MAX &&
 	    r->edge_present_pages > (r->end - r->start) / page_bytes(g))
 		return "a region has more edge pages than pages";
@@ -186,6 +207,24 @@ static const char *check_holds(const struct snapshot *s)
 	return NULL;
 }
 
+static const char *check_extents(const struct snapshot *s)
+{
+	if (s->n_extents > SNAPSHOT_EXTENTS_MAX)
+		return "too many extents";
+	for (size_t i = 0; i < s->n_extents; i++) {
+		const struct extent *x = &s->extents[i];
+		const struct region *r = snapshot_find_region(s, x->logical);
+
+		if (!r || x->bytes == 0 || x->bytes > r->end - x->logical)
+			return "an extent is empty or not inside a region";
+		if (x->physical > INT64_MAX)
+			return "an extent lies beyond every device";
+		if (i > 0 && x->logical < s->extents[i - 1].logical + s->extents[i - 1].bytes)
+			return "extents overlap or are not sorted";
+	}
+	return NULL;
+}
+
 static const char *find_broken_law(const struct snapshot *s)
 {
 	const char *why;
@@ -203,6 +242,8 @@ static const char *find_broken_law(const struct snapshot *s)
 		why = check_sights(s);
 	if (!why)
 		why = check_holds(s);
+	if (!why)
+		why = check_extents(s);
 	return why;
 }
 

@@ -10,6 +10,7 @@
 #include "address.h"
 #include "hold.h"
 #include "host.h"
+#include "layout.h"
 #include "policy.h"
 #include "region.h"
 #include "sight.h"
@@ -21,6 +22,7 @@ enum {
 	SNAPSHOT_REGIONS_MAX = 4096,
 	SNAPSHOT_SIGHTS_MAX = 262144,
 	SNAPSHOT_HOLDS_MAX = 262144,
+	SNAPSHOT_EXTENTS_MAX = 65536,
 };
 
 struct snapshot {
@@ -36,6 +38,10 @@ struct snapshot {
 	size_t n_sights;
 	struct hold *holds; /* owned; sorted by start, disjoint */
 	size_t n_holds;
+	/* Of files that are mapped directly: `logical` is the address at which the extent is
+	 * mapped. Owned; sorted, disjoint, each inside one region. */
+	struct extent *extents;
+	size_t n_extents;
 	enum reason copies_held; /* why no copy may start on this host now; none = they may */
 	bool is_truncated;	 /* a bound above was met */
 };
@@ -46,6 +52,10 @@ struct snapshot {
 	}
 
 void snapshot_clear(struct snapshot *s); /* frees what it owns and makes it SNAPSHOT_INIT again */
+
+/* Gives `to` what a survey found, in place of what it had: the regions and the extents below them,
+ * and whether they are all. What was seen of them stays. */
+void snapshot_take_regions(struct snapshot *to, struct snapshot *from);
 
 /* The region that holds address, or NULL. */
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address);

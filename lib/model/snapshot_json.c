@@ -62,6 +62,7 @@ WORDS(knob_word, shmem_knob_name, enum shmem_knob)
 WORDS(mode_word, mode_name, enum mode)
 WORDS(backing_word, backing_name, enum backing)
 WORDS(eligibility_word, eligibility_name, enum eligibility)
+WORDS(answer_word, answer_name, enum answer)
 WORDS(seen_word, seen_name, enum seen)
 WORDS(reason_word, reason_slug, enum reason)
 
@@ -144,6 +145,13 @@ static const struct field region_rows[] = {
 	UINT(region, dev_major),
 	UINT(region, dev_minor),
 	UINT(region, inode),
+	WORD(region, is_dax, answer_word, ANSWER_MAX),
+	WORD(region, can_dax, answer_word, ANSWER_MAX),
+	BOOL(region, are_extents_known),
+	UINT(region, file_bytes),
+	UINT(region, device_align_bytes),
+	UINT(region, device_bytes),
+	ADDRESS(region, device_address),
 	UINT(region, edge_present_pages),
 	STRING(region, path),
 };
@@ -173,6 +181,15 @@ static const struct field hold_rows[] = {
 static const struct hold hold_initial;
 static const struct shape hold_shape = SHAPE(struct hold, hold_rows, &hold_initial);
 
+static const struct field extent_rows[] = {
+	ADDRESS(extent, logical, .is_required = true),
+	ADDRESS(extent, physical, .is_required = true),
+	UINT(extent, bytes, .is_required = true),
+	UINT(extent, flags),
+};
+static const struct extent extent_initial;
+static const struct shape extent_shape = SHAPE(struct extent, extent_rows, &extent_initial);
+
 static const struct field snapshot_rows[] = {
 	UINT(snapshot, taken_ns, .is_required = true),
 	STRUCT(snapshot, geometry, geometry_shape, .is_required = true),
@@ -184,6 +201,7 @@ static const struct field snapshot_rows[] = {
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, holds, hold_shape, SNAPSHOT_HOLDS_MAX),
+	ELEMENTS(FIELD_LIST, snapshot, extents, extent_shape, SNAPSHOT_EXTENTS_MAX),
 };
 static const struct shape snapshot_shape = {
 	.size = sizeof(struct snapshot),

@@ -13,7 +13,9 @@ enum filesystem {
 };
 
 /* A fact that may not be known. */
-enum answer { ANSWER_UNKNOWN = 0, ANSWER_NO, ANSWER_YES };
+enum answer { ANSWER_UNKNOWN = 0, ANSWER_NO, ANSWER_YES, ANSWER_MAX };
+
+const char *answer_name(enum answer answer); /* "unknown", "no", "yes" */
 
 struct storage {
 	enum filesystem filesystem;

@@ -70,6 +70,15 @@ static inline struct sight *build_sight(struct snapshot *s, hva_t start, uint32_
 	return &s->sights[s->n_sights - 1];
 }
 
+/* An extent that is mapped at `start`. */
+static inline void build_extent(struct snapshot *s, hva_t start, uint64_t bytes, uint64_t physical,
+				uint32_t flags)
+{
+	const struct extent x = {start, physical, bytes, flags};
+
+	assert_int_equal(ARRAY_APPEND(&s->extents, &s->n_extents, &x), 0);
+}
+
 static inline void build_hold(struct snapshot *s, hva_t start, hva_t end, uint64_t until_ns,
 			      enum reason reason)
 {
@@ -142,6 +151,26 @@ static inline void random_sights(uint64_t *seed, struct snapshot *s, const struc
 	}
 }
 
+static inline void random_extents(uint64_t *seed, struct snapshot *s, struct region *r)
+{
+	uint64_t page = page_bytes(&s->geometry), block = block_bytes(&s->geometry);
+	hva_t at = r->start;
+
+	r->is_dax = ANSWER_YES;
+	r->are_extents_known = !one_in(seed, 6);
+	r->file_bytes = r->file_offset + random_below(seed, 2 * (r->end - r->start));
+	while (r->are_extents_known && at < r->end) {
+		uint64_t left = (r->end - at) / page;
+		uint64_t bytes = (1 + random_below(seed, left < 1500 ? left : 1500)) * page;
+		uint64_t physical = random_below(seed, 1000) * block +
+				    (one_in(seed, 2) ? 0 : random_below(seed, 512) * page);
+
+		if (!one_in(seed, 5))
+			build_extent(s, at, bytes, physical, (uint32_t)random_below(seed, 8));
+		at += bytes;
+	}
+}
+
 static inline void random_region(uint64_t *seed, struct snapshot *s, hva_t *at)
 {
 	uint64_t page = page_bytes(&s->geometry), block = block_bytes(&s->geometry);
@@ -163,6 +192,8 @@ static inline void random_region(uint64_t *seed, struct snapshot *s, hva_t *at)
 	r->eligibility = one_in(seed, 6) ? (enum eligibility)random_below(seed, 4) : r->eligibility;
 	r->is_unlinked_or_memfd = one_in(seed, 2);
 	r->edge_present_pages = one_in(seed, 3) ? UINT64_MAX : random_below(seed, bytes / page + 1);
+	if (r->backing == BACKING_FSDAX)
+		random_extents(seed, s, r);
 	random_sights(seed, s, r);
 	*at = r->end;
 }

@@ -21,9 +21,10 @@
 /* A member that is added needs its row in snapshot_json.c, its value in full_snapshot() and its
  * line in the check below; these are here to stop whoever adds one. */
 #if __SIZEOF_POINTER__ == 8
-static_assert(sizeof(struct region) == 80, "struct region has changed");
+static_assert(sizeof(struct region) == 128, "struct region has changed");
 static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
+static_assert(sizeof(struct extent) == 32, "struct extent has changed");
 static_assert(sizeof(struct policy) == 56, "struct policy has changed");
 static_assert(sizeof(struct host_node) == 24, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
@@ -112,6 +113,13 @@ static void fill_regions(struct snapshot *s)
 		.dev_major = UINT32_MAX,
 		.dev_minor = 1,
 		.inode = UINT64_MAX,
+		.is_dax = ANSWER_YES,
+		.can_dax = ANSWER_NO,
+		.are_extents_known = true,
+		.file_bytes = UINT64_MAX - 4,
+		.device_align_bytes = UINT64_MAX - 5,
+		.device_bytes = UINT64_MAX - 6,
+		.device_address = UINT64_MAX - 7,
 		.edge_present_pages = 2,
 	};
 
@@ -160,6 +168,15 @@ static void fill_holds(struct snapshot *s)
 	}
 }
 
+static void fill_extents(struct snapshot *s)
+{
+	struct extent x = {BLOCK - 4096, INT64_MAX, 4096, UINT32_MAX};
+
+	assert_int_equal(ARRAY_APPEND(&s->extents, &s->n_extents, &x), 0);
+	x = (struct extent){100 * BLOCK, 1, BLOCK + 1, 1};
+	assert_int_equal(ARRAY_APPEND(&s->extents, &s->n_extents, &x), 0);
+}
+
 /* Every member is neither its default nor its neighbour's value. */
 static struct snapshot full_snapshot(void)
 {
@@ -175,6 +192,7 @@ static struct snapshot full_snapshot(void)
 	fill_regions(&s);
 	fill_sights(&s);
 	fill_holds(&s);
+	fill_extents(&s);
 	return s;
 }
 
@@ -210,6 +228,8 @@ static void check_region(const struct region *a, const struct region *b)
 	SAME(start), SAME(end), SAME(file_offset), SAME(backing), SAME(is_shared);
 	SAME(is_writable), SAME(has_anon_pages), SAME(is_unlinked_or_memfd);
 	SAME(are_flags_known), SAME(flags), SAME(eligibility), SAME(dev_major), SAME(dev_minor);
+	SAME(is_dax), SAME(can_dax), SAME(are_extents_known), SAME(file_bytes);
+	SAME(device_align_bytes), SAME(device_bytes), SAME(device_address);
 	SAME(inode), SAME(edge_present_pages);
 	assert_int_equal(a->path == NULL, b->path == NULL);
 	if (a->path)
@@ -227,10 +247,15 @@ static void check_hold(const struct hold *a, const struct hold *b)
 	SAME(start), SAME(end), SAME(until_ns), SAME(strikes), SAME(reason);
 }
 
+static void check_extent(const struct extent *a, const struct extent *b)
+{
+	SAME(logical), SAME(physical), SAME(bytes), SAME(flags);
+}
+
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
-		SAME(n_holds);
+		SAME(n_holds), SAME(n_extents);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
@@ -241,6 +266,8 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 		check_sight(&a->sights[i], &b->sights[i]);
 	for (size_t i = 0; i < a->n_holds; i++)
 		check_hold(&a->holds[i], &b->holds[i]);
+	for (size_t i = 0; i < a->n_extents; i++)
+		check_extent(&a->extents[i], &b->extents[i]);
 }
 
 static void check_round_trip(const struct snapshot *s, bool pretty)
@@ -297,8 +324,8 @@ static void pretty_has_a_line_for_each_sight(void **state)
 	assert_int_equal(snapshot_to_json(&s, true, &text), 0);
 	for (const char *c = strstr(text, "\"sights\""); c; c = strchr(c + 1, '\n'))
 		lines++;
-	/* key, sights, "],", key, holds, "]", "}", end */
-	assert_int_equal(lines, s.n_sights + s.n_holds + 6);
+	/* key, sights, "],", key, holds, "],", key, extents, "]", "}", end */
+	assert_int_equal(lines, s.n_sights + s.n_holds + s.n_extents + 8);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	free(text);
 	snapshot_clear(&s);

@@ -33,16 +33,6 @@ stays_in_place() { # NAME FRAMES
 	is_equal "$(frames "$1")" "$2"
 }
 
-reason_at() { # NAME OFFSET
-	thpctl explain "${HOLDER_PID[$1]}" "$(printf '0x%x' $((HOLDER_ADDR[$1] + $2)))" --json |
-		jq -r '[.. | objects | .reason? // empty] | unique | join(",")'
-}
-
-# One reason from the first block to the last.
-is_explained_by() { # NAME REASON
-	is_equal "$(reason_at "$1" 0)" "$2" && is_equal "$(reason_at "$1" $((HOLDER_BYTES[$1] - (2 << 20))))" "$2"
-}
-
 is_backed_by() { # NAME BACKING
 	is_equal "$(vm_field "${HOLDER_PID[$1]}" .backing)" "$2"
 }
@@ -50,7 +40,7 @@ is_backed_by() { # NAME BACKING
 # PAGEMAP_SCAN sees that DAX memory is mapped huge; a kernel without it leaves thpd without an answer.
 is_known_as_far_as_can_be() { # NAME
 	case $KERNEL in
-	6.1) is_explained_by "$1" dax ;;
+	6.1) is_explained_by "$1" dax-likely-huge ;;
 	*) is_explained_by "$1" none && claims_at_least 100 "${HOLDER_PID[$1]}" ;;
 	esac
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mapped_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "array.h"
+#include "cleanup.h"
+#include "extents.h"
+#include "storagefacts.h"
+
+struct link {
+	char path[64]; /* below /proc/PID; leads to the file whatever it is called now */
+};
+
+static struct link link_of(const struct region *r)
+{
+	struct link l;
+
+	(void)snprintf(l.path, sizeof(l.path), "map_files/%llx-%llx", (unsigned long long)r->start,
+		       (unsigned long long)r->end);
+	return l;
+}
+
+static bool is_file_of(const struct statx *st, const struct region *r)
+{
+	return S_ISREG(st->stx_mode) && st->stx_ino == r->inode &&
+	       st->stx_dev_major == r->dev_major && st->stx_dev_minor == r->dev_minor;
+}
+
+static bool ask(int dirfd, const char *path, int flags, const struct region *r, struct statx *st)
+{
+	return statx(dirfd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
+		     STATX_TYPE | STATX_INO, st) == 0 &&
+	       is_file_of(st, r);
+}
+
+/* What the VMM unmapped meanwhile is another file, or none. */
+static int open_file(const struct process *p, const struct region *r)
+{
+	struct link l = link_of(r);
+	_cleanup_close_ int fd =
+		openat(p->dirfd, l.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct statx st;
+
+	if (fd < 0 || !ask(fd, "", AT_EMPTY_PATH, r, &st))
+		return -ENOENT;
+	return TAKE_FD(fd);
+}
+
+static int add_extent(const struct region *r, const struct extent *x, struct extent **list,
+		      size_t *n)
+{
+	uint64_t first = r->file_offset, last = sat_add_u64(first, r->end - r->start);
+	uint64_t start = max_u64(x->logical, first),
+		 end = min_u64(sat_add_u64(x->logical, x->bytes), last);
+	struct extent part = {.logical = r->start + (start - first),
+			      .physical = sat_add_u64(x->physical, start - x->logical),
+			      .bytes = end - start,
+			      .flags = x->flags};
+
+	return start < end ? ARRAY_APPEND(list, n, &part) : 0;
+}
+
+int mapped_extents_read(int fd, uint64_t base_bytes, struct region *r, struct extent **list,
+			size_t *n, size_t max)
+{
+	_cleanup_(layout_clear) struct layout layout = LAYOUT_INIT;
+	int e = extents_read_range(fd, base_bytes, r->file_offset,
+				   sat_add_u64(r->file_offset, r->end - r->start), max - *n,
+				   &layout);
+
+	for (size_t i = 0; e == 0 && i < layout.n_extents; i++)
+		e = add_extent(r, &layout.extents[i], list, n);
+	if (e == 0) {
+		r->file_bytes = layout.size_bytes;
+		r->are_extents_known = true;
+	}
+	return e;
+}
+
+static int read_layout(struct sys *sys, const struct process *p, struct region *r,
+		       struct extent **list, size_t *n, size_t max)
+{
+	_cleanup_close_ int fd = open_file(p, r);
+	struct storage storage;
+
+	if (fd < 0 || storage_read(sys, fd, &storage) < 0)
+		return 0;
+	return mapped_extents_read(fd, storage.base_bytes, r, list, n, max) == -ENOMEM ? -ENOMEM
+										       : 0;
+}
+
+int mapped_file_read(struct sys *sys, const struct process *p, struct region *r,
+		     struct extent **list, size_t *n, size_t max)
+{
+	struct link l = link_of(r);
+	struct statx st;
+
+	r->can_dax = storage_device_can_dax(sys, r->dev_major, r->dev_minor);
+	if (!ask(p->dirfd, l.path, 0, r, &st) || !(st.stx_attributes_mask & STATX_ATTR_DAX))
+		return 0;
+	r->is_dax = st.stx_attributes & STATX_ATTR_DAX ? ANSWER_YES : ANSWER_NO;
+	/* The inode knows better than the options of the mount. */
+	r->backing = r->is_dax == ANSWER_YES ? BACKING_FSDAX : BACKING_FILE;
+	return r->is_dax == ANSWER_YES ? read_layout(sys, p, r, list, n, max) : 0;
+}
