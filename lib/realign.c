@@ -23,7 +23,7 @@ static void transfer_closep(struct transfer **t)
 	*t = transfer_close(*t);
 }
 
-static int make_donor(struct batch *b, uint64_t bytes)
+int realign_make_donor(struct batch *b, uint64_t bytes)
 {
 	struct realign *r = b->realign;
 	uint64_t searched_bytes;
@@ -46,7 +46,7 @@ static int make_donor(struct batch *b, uint64_t bytes)
 
 /* A write through a mapping that thpd does not see would need the file to be open, which the lease
  * rules out; the times are a second opinion. */
-static int check_undisturbed(struct batch *b)
+int realign_check_undisturbed(struct batch *b)
 {
 	struct stat st;
 
@@ -60,7 +60,7 @@ static int check_undisturbed(struct batch *b)
 	return 0;
 }
 
-static int note_times(struct batch *b)
+int realign_note_times(struct batch *b)
 {
 	struct stat st;
 
@@ -77,7 +77,7 @@ static int keep_times(struct batch *b)
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, b->mtime};
 
 	(void)futimens(b->realign->fd, times);
-	return note_times(b);
+	return realign_note_times(b);
 }
 
 static const struct realign_method *method_of(const struct storage *s)
@@ -88,14 +88,14 @@ static const struct realign_method *method_of(const struct storage *s)
 static int do_batch(struct batch *b, uint64_t bytes)
 {
 	const struct realign_method *method = method_of(b->realign->storage);
-	int e = note_times(b);
+	int e = realign_note_times(b);
 
 	if (e == 0)
-		e = make_donor(b, bytes);
+		e = realign_make_donor(b, bytes);
 	if (e == 0)
 		e = method->prepare(b);
 	for (size_t i = 0; e == 0 && i < b->n_moves; i++) {
-		e = check_undisturbed(b);
+		e = realign_check_undisturbed(b);
 		if (e == 0)
 			e = method->move(b, &b->moves[i]);
 		if (e == 0)
@@ -124,6 +124,40 @@ static int run_batch(struct realign *r, struct transfer *transfer, const struct 
 	return do_batch(&b, bytes);
 }
 
+static int run_moves(struct realign *r, struct transfer *transfer, const struct moves *moves)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < moves->n_batches; i++) {
+		if (r->progress)
+			r->progress(r->userdata, r->moved_bytes, moves->bytes);
+		e = run_batch(r, transfer, moves, i);
+	}
+	if (e == 0 && r->progress)
+		r->progress(r->userdata, r->moved_bytes, moves->bytes);
+	return e;
+}
+
+static int run_replacement(struct realign *r, struct transfer *transfer, const struct moves *moves)
+{
+	struct batch b = {.realign = r, .transfer = transfer};
+	_cleanup_close_ int donor_fd = space_open_unnamed(r->path);
+	int e;
+
+	if (donor_fd < 0)
+		return realign_fail(r, donor_fd,
+				    "No file for the copy can be made in its directory.");
+	b.donor_fd = donor_fd;
+	r->why = NULL;
+	transfer_use_direct(donor_fd);
+	e = realign_replace(&b);
+	if (e < 0)
+		return e;
+	r->moved_bytes = moves->bytes;
+	r->new_fd = TAKE_FD(donor_fd);
+	return 0;
+}
+
 int realign_hold(struct realign *r)
 {
 	int e = lease_take(r->fd);
@@ -147,12 +181,6 @@ int realign_run(struct realign *r, const struct moves *moves)
 	if (e < 0)
 		return realign_fail(r, e, "No buffers for copying (io_uring).");
 	transfer_use_direct(r->fd);
-	for (size_t i = 0; e == 0 && i < moves->n_batches; i++) {
-		if (r->progress)
-			r->progress(r->userdata, r->moved_bytes, moves->bytes);
-		e = run_batch(r, transfer, moves, i);
-	}
-	if (r->progress)
-		r->progress(r->userdata, r->moved_bytes, moves->bytes);
-	return e;
+	e = run_moves(r, transfer, moves);
+	return e == -EOPNOTSUPP && r->moved_bytes == 0 ? run_replacement(r, transfer, moves) : e;
 }

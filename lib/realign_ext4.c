@@ -16,7 +16,7 @@ static int prepare(struct batch *b)
 	if (b->realign->storage->is_dax == ANSWER_YES)
 		return realign_fail(b->realign, -EOPNOTSUPP,
 				    "ext4 does not move parts of a file that is mapped directly "
-				    "(DAX): make another with thpctl dax create, and copy.");
+				    "(DAX).");
 	return 0;
 }
 

@@ -58,7 +58,8 @@ struct thpd_dax_request {
  * file must be nobody else's: refused (-EBUSY) if anyone has it open or mapped, and given up, with
  * what was moved so far, as soon as anyone wants to. Killed at any moment, each piece lies where it
  * lay or where it shall lie, and the data are the same. XFS with exchange-range. The answer is that
- * of thpd_dax_check() afterwards, and "to_move_bytes", "moved_bytes", "copied_bytes". */
+ * of thpd_dax_check() afterwards, and "to_move_bytes", "moved_bytes", "copied_bytes"; where parts
+ * of the file could not be moved and a copy has taken its place, "replaced". */
 THPD_API int thpd_dax_realign(const char *path, const struct thpd_dax_request *request,
 			      char **ret_json, const char **ret_why);
 

@@ -99,6 +99,7 @@ static int fill_answer(struct json_object *object, const struct inspection *i)
 /* What was done to come to the answer; what is 0 is not told. */
 struct effort {
 	uint64_t searched_bytes, to_move_bytes, moved_bytes, copied_bytes;
+	bool is_replaced; /* a copy has taken the file's place */
 };
 
 static int add_effort(struct json_object *object, const struct effort *e)
@@ -117,6 +118,8 @@ static int add_effort(struct json_object *object, const struct effort *e)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(items); i++)
 		if (items[i].bytes > 0)
 			r = json_add_u64(object, items[i].key, items[i].bytes);
+	if (r == 0 && e->is_replaced)
+		r = json_add_bool(object, "replaced", true);
 	return r;
 }
 
@@ -255,9 +258,14 @@ static int realign_opened(struct sys *sys, const char *path, int fd,
 				  .fd = fd,
 				  .path = path,
 				  .storage = &before.storage,
+				  .alignment = request->unit_bytes == HUGE_BYTES ? &before.huge
+										 : &before.gigantic,
 				  .unit = request->unit_bytes,
+				  .fills_holes = request->holes,
+				  .new_fd = -EBADF,
 				  .progress = request->progress,
 				  .userdata = request->userdata};
+	_cleanup_close_ int new_fd = -EBADF;
 	struct effort effort;
 	int r = realign_hold(&realign);
 
@@ -270,14 +278,16 @@ static int realign_opened(struct sys *sys, const char *path, int fd,
 		return r;
 	if (!request->dry_run)
 		r = realign_run(&realign, &moves);
+	new_fd = realign.new_fd;
 	if (r < 0)
 		return answer_fail(ret_why, r, realign.why);
-	r = inspect(sys, fd, &after, ret_why);
+	r = inspect(sys, new_fd >= 0 ? new_fd : fd, &after, ret_why);
 	if (r < 0)
 		return r;
 	effort = (struct effort){.to_move_bytes = moves.bytes,
 				 .moved_bytes = realign.moved_bytes,
-				 .copied_bytes = realign.copied_bytes};
+				 .copied_bytes = realign.copied_bytes,
+				 .is_replaced = new_fd >= 0};
 	return answer_inspection(&after, &effort, ret_json, ret_why);
 }
 
@@ -330,14 +340,18 @@ int thpd_dax_realign(const char *path, const struct thpd_dax_request *request, c
 		     const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	_cleanup_free_ char *real = realpath(path, NULL);
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
+	if (!real)
+		return answer_fail(ret_why, -errno, "The file cannot be found.");
 	if (request->unit_bytes != HUGE_BYTES && request->unit_bytes != GIGANTIC_BYTES)
 		return answer_fail(ret_why, -EINVAL, "The alignment is neither 2M nor 1G.");
 	r = sys_open_host(&sys);
 	if (r < 0)
 		return answer_fail(ret_why, r, "The host's files could not be opened.");
-	fd = open_file(path, O_RDWR, ret_why);
-	return fd < 0 ? fd : realign_opened(&sys, path, fd, request, ret_json, ret_why);
+	/* What is made for it has to lie beside the file itself, not beside a link to it. */
+	fd = open_file(real, O_RDWR, ret_why);
+	return fd < 0 ? fd : realign_opened(&sys, real, fd, request, ret_json, ret_why);
 }

@@ -83,12 +83,17 @@ static void print_effort(FILE *f, struct json_object *report, bool is_raw)
 
 	if (to_move == 0)
 		return;
-	if (moved == 0)
+	format_bytes(field_u64_or_0(report, "copied_bytes"), is_raw, copied);
+	if (field_is_true(report, "replaced"))
+		fprintf(f,
+			"Copied: %s. The copy has taken the file's place, with another inode "
+			"number.\n",
+			copied);
+	else if (moved == 0)
 		fprintf(f, "To move: %s.\n", format_bytes(to_move, is_raw, all));
 	else
 		fprintf(f, "Moved: %s of %s, %s of it copied.\n", format_bytes(moved, is_raw, done),
-			format_bytes(to_move, is_raw, all),
-			format_bytes(field_u64_or_0(report, "copied_bytes"), is_raw, copied));
+			format_bytes(to_move, is_raw, all), copied);
 }
 
 int view_dax_print(FILE *f, struct json_object *report, const struct args *a)

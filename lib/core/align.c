@@ -122,7 +122,7 @@ static int judge_tail(struct judging *j)
 
 int align_judge(const struct layout *l, uint64_t unit, struct alignment *ret)
 {
-	struct alignment alignment = {.unit = unit};
+	struct alignment alignment = {.unit = unit, .size_bytes = l->size_bytes};
 	struct judging j = {.layout = l,
 			    .whole_bytes = align_down(l->size_bytes, unit),
 			    .alignment = &alignment};

@@ -13,3 +13,7 @@ int lease_take(int fd);
 
 /* Nobody has come since it was taken. */
 bool lease_is_undisturbed(int fd);
+
+/* The same, and nobody came for some time: whoever had found the file before its name led elsewhere
+ * has come by then. */
+bool lease_stays_undisturbed(int fd);

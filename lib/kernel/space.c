@@ -89,6 +89,23 @@ int space_fill(int fd, uint64_t offset, uint64_t bytes)
 	return fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
 }
 
+int space_set_size(int fd, uint64_t bytes)
+{
+	return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+int space_open_hole(int fd, uint64_t offset, uint64_t bytes)
+{
+	uint64_t size = 0;
+	int r = size_of(fd, &size);
+
+	if (r < 0)
+		return r;
+	if (offset >= size)
+		return space_set_size(fd, offset + bytes);
+	return fallocate(fd, FALLOC_FL_INSERT_RANGE, (off_t)offset, (off_t)bytes) < 0 ? -errno : 0;
+}
+
 /* The kernel collapses no range that reaches the end of the file: that is a truncation. */
 static int cut_one(int fd, const struct cut *cut, uint64_t size)
 {

@@ -23,6 +23,12 @@ int space_extend(int fd, uint64_t bytes, uint64_t step);
  * errno. */
 int space_fill(int fd, uint64_t offset, uint64_t bytes);
 
+/* Opens a hole of that size at `offset`: what was there and behind moves up in the file, and
+ * nothing in the device. At the end the file grows. 0 or a negative errno. */
+int space_open_hole(int fd, uint64_t offset, uint64_t bytes);
+
+int space_set_size(int fd, uint64_t bytes); /* 0 or a negative errno */
+
 /* Cuts the ranges out and lets the rest move up; a cut at the end shortens the file. 0 or a
  * negative errno: some are cut then. */
 int space_cut(int fd, const struct shape *s);

@@ -273,3 +273,69 @@ int transfer_digest(struct transfer *t, int fd, uint64_t offset, uint64_t bytes,
 	*ret = digest;
 	return 0;
 }
+
+enum { REST_BYTES = 4096 };
+
+/* So few bytes do not go past the page cache. Flags as they were, or a negative errno. */
+static int use_cache(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_DIRECT) < 0 ? -errno : flags;
+}
+
+static int read_rest(int fd, uint64_t offset, void *buffer, uint64_t bytes)
+{
+	int flags = use_cache(fd);
+	ssize_t n;
+
+	if (flags < 0)
+		return flags;
+	n = pread(fd, buffer, bytes, (off_t)offset);
+	if (n >= 0 && (uint64_t)n != bytes)
+		n = -ENODATA;
+	else if (n < 0)
+		n = -errno;
+	(void)fcntl(fd, F_SETFL, flags);
+	return n < 0 ? (int)n : 0;
+}
+
+static int write_rest(int fd, uint64_t offset, const void *buffer, uint64_t bytes)
+{
+	int flags = use_cache(fd);
+	ssize_t n;
+
+	if (flags < 0)
+		return flags;
+	n = pwrite(fd, buffer, bytes, (off_t)offset);
+	if (n >= 0 && (uint64_t)n != bytes)
+		n = -EIO;
+	else if (n < 0 || fdatasync(fd) < 0)
+		n = -errno;
+	(void)fcntl(fd, F_SETFL, flags);
+	return n < 0 ? (int)n : 0;
+}
+
+int transfer_copy_rest(int from_fd, int to_fd, uint64_t offset, uint64_t bytes)
+{
+	char buffer[REST_BYTES];
+	int r;
+
+	if (bytes > sizeof(buffer))
+		return -EINVAL;
+	r = read_rest(from_fd, offset, buffer, bytes);
+	return r < 0 ? r : write_rest(to_fd, offset, buffer, bytes);
+}
+
+int transfer_compare_rest(int a_fd, int b_fd, uint64_t offset, uint64_t bytes)
+{
+	char a[REST_BYTES], b[REST_BYTES];
+	int r;
+
+	if (bytes > sizeof(a))
+		return -EINVAL;
+	r = read_rest(a_fd, offset, a, bytes);
+	if (r == 0)
+		r = read_rest(b_fd, offset, b, bytes);
+	return r < 0 ? r : memcmp(a, b, bytes) != 0;
+}

@@ -19,6 +19,13 @@ void transfer_use_direct(int fd);
 int transfer_copy(struct transfer *t, int from_fd, uint64_t from_offset, int to_fd,
 		  uint64_t to_offset, uint64_t bytes);
 
+/* Copies the last bytes of a file, fewer than 4096, to the same place of another, through the page
+ * cache, and brings them to the medium. 0 or a negative errno. */
+int transfer_copy_rest(int from_fd, int to_fd, uint64_t offset, uint64_t bytes);
+
+/* As transfer_compare(), of such bytes. */
+int transfer_compare_rest(int a_fd, int b_fd, uint64_t offset, uint64_t bytes);
+
 /* 0 equal, 1 not, or a negative errno. */
 int transfer_compare(struct transfer *t, int a_fd, uint64_t a_offset, int b_fd, uint64_t b_offset,
 		     uint64_t bytes);

@@ -35,6 +35,7 @@ struct piece {
 
 struct alignment {
 	uint64_t unit;	      /* bytes of a piece */
+	uint64_t size_bytes;  /* of the file */
 	struct piece *pieces; /* owned; by offset, without gaps up to the size of the file */
 	size_t n_pieces;
 	uint64_t by_state[PIECE_STATE_MAX];	/* bytes; their sum is the size of the file */

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # File systems in images, for tests of how files lie on them. To be sourced after lib.sh.
 #
-#   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; options of mkfs
-#   image_mount_plain         an XFS without exchange-range
+#   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; plain: an XFS without exchange-range, as
+#                             this release makes it; options of mkfs
 #   image_cut_off, image_restart   a power cut, and the start after it
 #   image_age                 leaves its free space in pieces
 #   image_check               unmounts it and has the file system's own program check it
@@ -22,14 +22,9 @@ image_mount() { # KIND MIB
 	shift 2
 	case $IMAGE_KIND in
 	xfs) mkfs.xfs -q "$@" "$IMAGE" && xfs_allow_exchange "$IMAGE" ;;
+	plain) mkfs.xfs -q "$@" "$IMAGE" ;;
 	ext4) mkfs.ext4 -q -F "$@" "$IMAGE" ;;
 	esac && mount -o loop "$IMAGE" "$MNT"
-}
-
-# An XFS as this release makes it.
-image_mount_plain() {
-	IMAGE_KIND=xfs IMAGE=$T/plain.img MNT=$T/plain
-	truncate -s 1G "$IMAGE" && mkdir -p "$MNT" && mkfs.xfs -q "$IMAGE" && mount -o loop "$IMAGE" "$MNT"
 }
 
 # What a newer mkfs.xfs does with -i exchange=1: the feature's bit in every superblock.
@@ -83,6 +78,7 @@ image_check() {
 	image_unmount
 	case $IMAGE_KIND in
 	xfs) xfs_set_incompat "$IMAGE" $(($(xfs_incompat "$IMAGE") & ~XFS_EXCHANGE)) && xfs_repair -n "$IMAGE" ;;
+	plain) xfs_repair -n "$IMAGE" ;;
 	ext4) e2fsck -fn "$IMAGE" ;;
 	esac
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # thpctl dax realign and prealloc on a real file system, aged: what is moved is aligned by another reader's word, every
 # byte stays, and nothing is lost to a kill, a power cut, a full file system, or somebody who comes in the middle.
-# XFS; live_realign_ext4.sh is the same on ext4.
+# XFS; live_realign_ext4.sh is the same on ext4, live_realign_copy.sh on an XFS where a copy takes the file's place.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -49,7 +49,7 @@ make_random_file() { # FILE
 	done
 	sync "$1"
 	random_below 2
-	[ "$IMAGE_KIND" != xfs ] || [ "$random" = 0 ] || cp --reflink=always "$1" "$1.twin"
+	[ "$IMAGE_KIND" = ext4 ] || [ "$random" = 0 ] || cp --reflink=always "$1" "$1.twin"
 }
 
 # Pieces of which nothing is allocated.
@@ -276,6 +276,41 @@ check_refusals() {
 	ok "$kind: immutable: refused" leaves_as_it_was "$file" when_immutable "$file"
 	ok "$kind: read-only: refused" leaves_as_it_was "$file" when_readonly "$file"
 	ok "$kind: no room: refused" leaves_as_it_was "$file" when_full "$file"
+	[ "$kind" != plain ] ||
+		ok "$kind: with another name: refused" leaves_as_it_was "$file" has_other_names "$file"
+}
+
+# What another reader says of it, the time of access apart, which reading changes.
+all_of() { # FILE
+	stat -c '%a %u %g %y %h %s' "$1"
+	getfacl -cp "$1"
+	getfattr -d -m - -e hex "$1" | grep -v '^# file'
+	lsattr "$1" | cut -d' ' -f1
+	lsattr -p "$1" | awk '{ print $1 }'
+	sha256sum <"$1"
+}
+
+# With everything that a file may have besides its data; by another path than its own.
+keeps_all() { # FILE
+	local before
+	make_random_file "$1" && misplace "$1" || return 1
+	chown 1234:4321 "$1"
+	chmod 6750 "$1"
+	setfacl -m u:77:rw,g:88:r "$1" && setfattr -n user.note -v 'a note' "$1" && setfattr -n trusted.secret -v 1 "$1" &&
+		setfattr -n security.label -v x "$1" && chattr +dA "$1" && touch -d "2001-02-03 04:05:06.789" "$1" &&
+		ln -sf "$1" "$T/link" || return 1
+	before=$(all_of "$1")
+	dax realign "$T/link" --no-legend || return 1
+	is_equal "$(all_of "$1")" "$before" && is_realigned "$1" && [ -L "$T/link" ]
+}
+
+# Where a copy would take its place the other name would keep the old one.
+has_other_names() { # FILE
+	local rc=0
+	ln "$1" "$1.other" || return 1
+	complains_of 'hard links' dax realign "$1" || rc=1
+	rm "$1.other"
+	return $rc
 }
 
 is_dry() { # FILE
@@ -286,13 +321,14 @@ is_dry() { # FILE
 
 # What a sanitizer makes slower is not what decides here.
 is_sanitized "$THPD_BUILD/thpctl" && REALIGN_KILLS=$((REALIGN_KILLS / 5))
-live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr
+live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr setfacl setfattr
 note "REALIGN_SEED=$REALIGN_SEED"
 kind=$REALIGN_KIND
 ok "$kind: an image" image_mount "$kind" 2048 || exit 1
 image_age
 ok "$kind: $REALIGN_LAYOUTS random layouts: aligned, the data and all else the same" check_random_layouts
 ok "$kind: what was written a moment ago is kept" keeps_what_is_not_on_the_medium "$MNT/news"
+ok "$kind: owner, mode, times, ACL, attributes and flags are kept" keeps_all "$MNT/all"
 check_refusals
 ok "$kind: a large file" realigns "$MNT/large"
 ok "$kind: once more, nothing is to be done" leaves_as_it_was "$MNT/large" dax realign "$MNT/large" --no-legend
@@ -300,13 +336,8 @@ ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
 ok "$kind: killed $REALIGN_KILLS times: the data are the same" survives_kills "$MNT/killed"
 cat "$T/notes"
 ok "$kind: cut off $REALIGN_CUTS times: the data are the same" survives_cuts "$MNT/cut"
+ok "$kind: the next run takes away what the last one left" dax realign "$MNT/cut" --no-legend
+ok "$kind: and the next" dax realign "$MNT/killed" --no-legend
 ok "$kind: no name is left but those that were there" is_equal "$(find "$MNT" -maxdepth 1 -name '.*' | wc -l)" 0
 ok "$kind: the file system is sound" image_check
-if [ "$kind" = xfs ]; then
-	image_unmount
-	ok "xfs without exchange-range: an image" image_mount_plain
-	make_large_file "$MNT/large"
-	ok "it is refused, and left as it was" leaves_as_it_was "$MNT/large" \
-		complains_of 'cannot exchange parts of files' dax realign "$MNT/large"
-fi
 live_end

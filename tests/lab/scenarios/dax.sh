@@ -7,9 +7,13 @@ set -uo pipefail
 . tests/lab/service.inc
 # shellcheck source=../vmm.inc
 . tests/lab/vmm.inc
+# shellcheck source=../pmem.inc
+. tests/lab/pmem.inc
 # shellcheck source=../../live/images.sh
 . tests/live/images.sh
 
+# Looks are dear under emulation.
+THPD_DEADLINE=120
 readonly MIB=64 HUGE=512 DEVICE=/dev/pmem0
 MNT=/mnt/dax
 
@@ -47,9 +51,45 @@ says_huge() {
 		"[[${HOLDER_PID[$1]},$bytes]]"
 }
 
-# start_guest NAME FILE
+# start_guest NAME FILE [WORDS...]
 start_guest() {
-	start_vmm "$1" && add_slot "$1" 0 file bytes=${MIB}M gpa=1G "path=$2"
+	start_vmm "$1" && add_slot "$1" 0 file bytes=${MIB}M gpa=1G "path=$2" "${@:3}"
+}
+
+# thpd is there for this only, so that its first look sees what is to be seen.
+thpd_sees() { # COMMAND...
+	local rc=0
+	systemctl start "$UNIT" && wait_until "$THPD_DEADLINE" "$@" || rc=1
+	systemctl stop "$UNIT"
+	return $rc
+}
+
+counts_all_for() { # NAME REASON
+	is_explained_by "$1" "$2" && is_equal "$(vm_field "${HOLDER_PID[$1]}" ".reasons[\"$2\"]")" $((MIB << 20))
+}
+
+# PAGEMAP_SCAN sees that DAX memory is mapped huge; a kernel without it leaves thpd with what follows from the extents.
+counts_as_huge() { # NAME
+	case $KERNEL in
+	6.1) counts_all_for "$1" dax-likely-huge ;;
+	*) is_explained_by "$1" none && claims_at_least 100 "${HOLDER_PID[$1]}" ;;
+	esac
+}
+
+counts_as_small() { # NAME
+	case $KERNEL in
+	6.1) counts_all_for "$1" dax-likely-huge ;;
+	*) counts_all_for "$1" dax-pte-entries ;;
+	esac
+}
+
+# Blocks 0, 1 and 2 of the guest's memory, by what was done to the file below them.
+has_reasons() { # NAME REASON...
+	local i=0 reason
+	for reason in "${@:2}"; do
+		is_equal "$(reason_at "$1" $((i << 21)))" "$reason" || return 1
+		i=$((i + 1))
+	done
 }
 
 # Its memory is given back by the kernel in its own time.
@@ -72,6 +112,7 @@ made_files() { # KIND
 	ok "$1: the guest touches everything" guest_touches made 0 store
 	ok "$1: KVM maps it by 2 MiB" has_sptes made 0 $((MIB / 2)) 0
 	ok "$1: check says so of the VMM, where that can be seen" says_huge made $MNT/made $((MIB << 20))
+	ok "$1: and thpd, as far as can be known" thpd_sees counts_as_huge made
 	stop_guest made
 }
 
@@ -83,36 +124,113 @@ files_that_are_off() { # KIND
 	ok "$1: the guest touches everything" guest_touches off 0 store
 	ok "$1: KVM maps it by 4 KiB" has_sptes off $((MIB * 256)) 0 0
 	ok "$1: check says so of the VMM, where that can be seen" says_huge off $MNT/off 0
+	ok "$1: thpd says why" thpd_sees counts_all_for off dax-extent-misaligned
 	ok "$1: realign while the guest runs: refused" is_refused_for off $MNT/off
 	stop_guest off
 }
 
-repaired() {
-	ok "realign" dax realign $MNT/off --no-legend
-	ok "another reader sees it aligned" all_aligned $MNT/off $HUGE
-	ok "the guest again" start_guest again $MNT/off
-	ok "every word is where it was" guest_touches again 0 check
-	ok "KVM maps it by 2 MiB" has_sptes again 0 $((MIB / 2)) 0
-	ok "the guest writes" guest_touches again 0 update
-	ok "it stays so" has_sptes again 0 $((MIB / 2)) 0
+# On XFS that can exchange parts of files these go to another place; else a copy takes the file's.
+repaired() { # KIND REPLACED
+	ok "$1: realign" is_equal "$(dax realign $MNT/off --json=short | jq -c '[.aligned, .replaced]')" "[true,$2]"
+	ok "$1: another reader sees it aligned" all_aligned $MNT/off $HUGE
+	ok "$1: the guest again" start_guest again $MNT/off
+	ok "$1: every word is where it was" guest_touches again 0 check
+	ok "$1: KVM maps it by 2 MiB" has_sptes again 0 $((MIB / 2)) 0
+	ok "$1: the guest writes" guest_touches again 0 update
+	ok "$1: it stays so" has_sptes again 0 $((MIB / 2)) 0
 	stop_guest again
 }
 
-not_repaired() { # KIND WORDS
-	ok "$1: realign is refused, with the reason" complains_of "$2" dax realign $MNT/off
-	ok "$1: the guest again" start_guest again $MNT/off
-	ok "$1: every word is where it was" guest_touches again 0 check
-	stop_guest again
+# Killed at some moment, again and again: the name leads to the same data, and what was left is gone after the next.
+survives_kills() { # FILE
+	local sum i struck=0
+	sum=$(sha256sum <"$1")
+	for i in 1 2 3 4 5 6 7 8; do
+		timeout -s KILL "0.$((i % 4 + 1))" thpctl dax realign "$1" >/dev/null 2>&1 || struck=$((struck + 1))
+		is_equal "$(sha256sum <"$1")" "$sum" || return 1
+		[ "$i" != 4 ] || make_misaligned_again "$1" || return 1
+	done
+	echo "# struck it at work $struck times"
+	dax realign "$1" --no-legend && is_equal "$(sha256sum <"$1")" "$sum" &&
+		is_equal "$(find $MNT -maxdepth 1 -name '.*' | wc -l)" 0 && [ $struck -gt 0 ]
+}
+
+# The same data, a block off.
+make_misaligned_again() { # FILE
+	make_misaligned "$1.new" && dd if="$1" of="$1.new" bs=1M conv=notrunc status=none && mv "$1.new" "$1"
+}
+
+killed_in_the_middle() { # KIND
+	ok "$1: a file that is off, with data" make_misaligned $MNT/killed
+	ok "$1: all of it random" dd if=/dev/urandom of=$MNT/killed bs=1M count=$MIB conv=notrunc status=none
+	ok "$1: killed in the middle of a realign: nothing is lost, nothing left" survives_kills $MNT/killed
 }
 
 # Holes get aligned space before a guest's first write does.
-preallocated() {
-	ok "a file with nothing in it" truncate -s ${MIB}M $MNT/sparse
-	ok "prealloc" dax prealloc $MNT/sparse --no-legend
-	ok "a guest on it" start_guest sparse $MNT/sparse
-	ok "the guest touches everything" guest_touches sparse 0 store
-	ok "KVM maps it by 2 MiB" has_sptes sparse 0 $((MIB / 2)) 0
+preallocated() { # KIND
+	ok "$1: a file with nothing in it" truncate -s ${MIB}M $MNT/sparse
+	ok "$1: prealloc" dax prealloc $MNT/sparse --no-legend
+	ok "$1: a guest on it" start_guest sparse $MNT/sparse
+	ok "$1: the guest touches everything" guest_touches sparse 0 store
+	ok "$1: KVM maps it by 2 MiB" has_sptes sparse 0 $((MIB / 2)) 0
 	stop_guest sparse
+}
+
+# A mapping whose address is off, and what it leaves behind.
+addresses_that_are_off() { # KIND
+	ok "$1: a file that lies right" dax create $MNT/colour --size=${MIB}M --no-legend
+	ok "$1: a guest that maps it a page off" start_guest colour $MNT/colour skew=4096
+	ok "$1: the guest touches everything" guest_touches colour 0 store
+	ok "$1: KVM maps it by 4 KiB" has_sptes colour $((MIB * 256)) 0 0
+	ok "$1: thpd says that it is the address" thpd_sees counts_all_for colour dax-colour
+	stop_guest colour
+	ok "$1: a guest that maps it right" start_guest after $MNT/colour
+	ok "$1: the guest touches everything" guest_touches after 0 store
+	ok "$1: still by 4 KiB: the kernel keeps to the small entries" has_sptes after $((MIB * 256)) 0 0
+	ok "$1: thpd says so, where that can be seen" thpd_sees counts_as_small after
+	stop_guest after
+	ok "$1: the cure: the inode is evicted" mount_again
+	ok "$1: the guest again" start_guest cured $MNT/colour
+	ok "$1: the guest touches everything" guest_touches cured 0 store
+	ok "$1: now KVM maps it by 2 MiB" has_sptes cured 0 $((MIB / 2)) 0
+	stop_guest cured
+}
+
+mount_again() {
+	umount $MNT && mount -o dax=always $DEVICE $MNT
+}
+
+# One block without its first page, one without any.
+with_holes() { # KIND
+	ok "$1: a file with holes" dax create $MNT/holes --size=${MIB}M --no-legend
+	ok "$1: one in the first piece" fallocate -p -o 4096 -l 4096 $MNT/holes
+	ok "$1: and one of a whole piece" fallocate -p -o 2M -l 2M $MNT/holes
+	ok "$1: a guest on it" start_guest holes $MNT/holes
+	ok "$1: thpd says what can be huge before anything is touched" thpd_sees \
+		has_reasons holes dax-split-extent dax-hole never-touched
+	stop_guest holes
+}
+
+not_direct() { # KIND
+	ok "$1: mounted without DAX" remount_without_dax
+	ok "$1: a guest on it" start_guest cached $MNT/made
+	ok "$1: the guest touches everything" guest_touches cached 0 check
+	ok "$1: thpd says that it could be direct" thpd_sees counts_all_for cached dax-not-dax
+	stop_guest cached
+}
+
+remount_without_dax() {
+	umount $MNT && mount -o dax=never $DEVICE $MNT
+}
+
+# A device whose place and size allow more than its alignment.
+device_of_4k() {
+	ok "a DAX device of 4 KiB pages" devdax_make 4K
+	ok "a guest on it" start_guest device /dev/dax1.0
+	ok "the guest touches everything" guest_touches device 0 store
+	ok "KVM maps it by 4 KiB" has_sptes device $((MIB * 256)) 0 0
+	ok "thpd says that the device could do better" thpd_sees is_explained_by device devdax-align-small
+	stop_guest device
 }
 
 service_begin
@@ -123,15 +241,18 @@ for kind in xfs ext4; do
 	ok "$kind: a file system with DAX" make_filesystem $kind
 	made_files $kind
 	files_that_are_off $kind
-	if [ $kind = ext4 ]; then
-		not_repaired ext4 'mapped directly (DAX)'
-	elif has_exchange; then
-		repaired
-		preallocated
+	if [ $kind = xfs ] && has_exchange; then
+		repaired $kind null
 	else
-		not_repaired xfs 'cannot exchange parts of files'
+		repaired $kind true
+		killed_in_the_middle $kind
 	fi
+	preallocated $kind
+	with_holes $kind
+	addresses_that_are_off $kind
+	not_direct $kind
 done
+device_of_4k
 fact "parts of XFS files can be exchanged" "Linux 6.10 is needed" has_exchange
 image_unmount
 live_end
