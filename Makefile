@@ -267,8 +267,9 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 		lib/libthpd.pc.in > $(B)/libthpd.pc
 	install -m 644 $(B)/libthpd.pc $(DESTDIR)$(libdir)/pkgconfig/libthpd.pc
 	install -d $(DESTDIR)$(unitdir)
-	sed -e 's|@sbindir@|$(sbindir)|' systemd/thpd.service > $(B)/thpd.service
-	install -m 644 $(B)/thpd.service $(DESTDIR)$(unitdir)/thpd.service
+	for unit in thpd thpd-prepare; do \
+		sed -e 's|@sbindir@|$(sbindir)|' systemd/$$unit.service > $(B)/$$unit.service && \
+		install -m 644 $(B)/$$unit.service $(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
 	@# The administrator's file is never replaced.
 	[ -e $(DESTDIR)$(sysconfdir)/thpd/thpd.conf ] || \
 		install -D -m 644 conf/thpd.conf $(DESTDIR)$(sysconfdir)/thpd/thpd.conf

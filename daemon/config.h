@@ -12,7 +12,12 @@
 #include "policy.h"
 #include "vm.h"
 
-enum { CONFIG_FILE_MAX_BYTES = 256 * 1024, CONFIG_RULES_MAX = 4096, CONFIG_PROBLEMS_MAX = 1000 };
+enum {
+	CONFIG_FILE_MAX_BYTES = 256 * 1024,
+	CONFIG_RULES_MAX = 4096,
+	CONFIG_PROBLEMS_MAX = 1000,
+	CONFIG_PATHS_MAX = 1024, /* text of a list of paths, with the NUL */
+};
 
 /* Keys of the daemon's own sections and of the policy sections, in the order of config.def: for
  * "which file does this value come from". */
@@ -58,6 +63,8 @@ struct config {
 	uint64_t max_age_ns;  /* a VM is looked at again at least this often */
 	uint32_t workers;     /* 0 = by the number of CPUs */
 	struct budget budget;
+	char prepare_directories[CONFIG_PATHS_MAX]; /* absolute paths between blanks; "": none */
+	bool may_preallocate;
 	const char *main_origin[MAIN_KEY_MAX]; /* file of each value above, or NULL = default */
 	struct policy policy;		       /* for VMs that no rule matches */
 	const char *origin[POLICY_KEY_MAX];    /* likewise, of the policy's values */

@@ -47,7 +47,8 @@ static const char *find_origin(const struct destination *to, const struct config
 static int name_bad_value(struct config *c, const char *file, const struct destination *to,
 			  const struct config_key *key, const char *text)
 {
-	char expected[160], current[CONFIG_VALUE_TEXT_MAX], kept[96] = "the key is ignored";
+	char expected[160], current[CONFIG_VALUE_TEXT_MAX];
+	char kept[CONFIG_VALUE_TEXT_MAX + 32] = "the key is ignored";
 
 	config_key_describe(key, expected, sizeof(expected));
 	if (key->home != KEY_HOME_MATCH) {

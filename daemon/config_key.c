@@ -50,6 +50,7 @@ static const struct config_key keys[] = {
 #define SIZE_OF_BOOL		sizeof(bool)
 #define SIZE_OF_MODE		sizeof(enum mode)
 #define SIZE_OF_COUNT		sizeof(uint32_t)
+#define SIZE_OF_PATHS		CONFIG_PATHS_MAX
 #define CONFIG_MAIN(id, section, key, type, field, ...) \
 	_Static_assert(FIELD_SIZE(struct config, field) == SIZE_OF_##type, key);
 #define CONFIG_POLICY(id, section, key, type, field, ...) \
@@ -180,6 +181,30 @@ static int glob_parse(const char *text, char **field)
 	return 0;
 }
 
+static const char no_paths[] = "none";
+
+static int paths_parse(const char *text, char *field)
+{
+	static const char blanks[] = " \t";
+	size_t n = strlen(text);
+
+	if (strcmp(text, no_paths) == 0) {
+		field[0] = '\0';
+		return 0;
+	}
+	if (n >= CONFIG_PATHS_MAX)
+		return -ERANGE;
+	if (text[strspn(text, blanks)] == '\0')
+		return -EINVAL;
+	for (const char *word = text + strspn(text, blanks); *word; word += strspn(word, blanks)) {
+		if (*word != '/')
+			return -EINVAL;
+		word += strcspn(word, blanks);
+	}
+	memcpy(field, text, n + 1);
+	return 0;
+}
+
 int config_key_parse(const struct config_key *key, const char *text, void *home)
 {
 	const struct key_limits *limit = key_limits_find(key);
@@ -189,6 +214,8 @@ int config_key_parse(const struct config_key *key, const char *text, void *home)
 
 	if (key->type == KEY_TYPE_GLOB)
 		return glob_parse(text, field);
+	if (key->type == KEY_TYPE_PATHS)
+		return paths_parse(text, field);
 	r = value_parse(key->type, text, &value);
 	if (r < 0)
 		return r;
@@ -217,6 +244,10 @@ void config_key_describe(const struct config_key *key, char *buffer, size_t size
 
 void config_key_format(const struct config_key *key, const void *home, char *buffer, size_t size)
 {
-	value_format(key->type, value_load(key->type, (const char *)home + key->offset), buffer,
-		     size);
+	const char *field = (const char *)home + key->offset;
+
+	if (key->type == KEY_TYPE_PATHS)
+		(void)snprintf(buffer, size, "%s", field[0] ? field : no_paths);
+	else
+		value_format(key->type, value_load(key->type, field), buffer, size);
 }

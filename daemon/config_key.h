@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config.h"
+
 enum key_home {
 	KEY_HOME_CONFIG, /* struct config; in thpd.conf only */
 	KEY_HOME_POLICY, /* struct policy; everywhere */
@@ -22,6 +24,7 @@ enum key_type {
 	KEY_TYPE_MODE,
 	KEY_TYPE_COUNT,
 	KEY_TYPE_GLOB,
+	KEY_TYPE_PATHS,
 };
 
 struct config_key {
@@ -34,7 +37,7 @@ struct config_key {
 };
 
 /* Longest value of a [Match] key: what it is compared with is shorter. */
-enum { CONFIG_GLOB_MAX = 255, CONFIG_VALUE_TEXT_MAX = 32 };
+enum { CONFIG_GLOB_MAX = 255, CONFIG_VALUE_TEXT_MAX = CONFIG_PATHS_MAX };
 
 /* The whole table. */
 const struct config_key *config_keys(size_t *ret_n);

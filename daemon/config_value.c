@@ -68,6 +68,7 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 	case KEY_TYPE_COUNT:
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
+	case KEY_TYPE_PATHS:
 		break;
 	}
 	return -EINVAL;
@@ -129,6 +130,7 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 		(void)snprintf(buffer, size, "%" PRIu64, value);
 		return;
 	case KEY_TYPE_GLOB:
+	case KEY_TYPE_PATHS:
 		break;
 	}
 	(void)snprintf(buffer, size, "?");
@@ -154,6 +156,7 @@ void value_store(enum key_type type, uint64_t value, void *field)
 		*(uint32_t *)field = (uint32_t)value;
 		return;
 	case KEY_TYPE_GLOB:
+	case KEY_TYPE_PATHS:
 		return;
 	}
 }
@@ -173,6 +176,7 @@ uint64_t value_load(enum key_type type, const void *field)
 	case KEY_TYPE_COUNT:
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
+	case KEY_TYPE_PATHS:
 		break;
 	}
 	return 0;
@@ -195,6 +199,8 @@ const char *value_form(enum key_type type)
 		return "a number";
 	case KEY_TYPE_GLOB:
 		return "a pattern of 1 to 255 characters";
+	case KEY_TYPE_PATHS:
+		return "absolute paths without blanks in them, with blanks between them, or none";
 	}
 	return "";
 }

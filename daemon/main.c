@@ -18,12 +18,14 @@
 #include "cleanup.h"
 #include "log.h"
 #include "manager.h"
+#include "preparing.h"
 
 #define DEFAULT_RUNTIME_DIR "/run/thpd"
 
 struct arguments {
 	struct manager_options manager;
 	bool is_check_only;
+	bool is_preparing;
 	bool is_verbose;
 };
 
@@ -37,6 +39,7 @@ static void print_help(void)
 	     "  --dry-run          look, explain and plan, but change nothing\n"
 	     "  --check-config     read the configuration, print its problems, exit 1 if there are "
 	     "any\n"
+	     "  --prepare          watch the directories of [DAX] PrepareDirectories=, and no VM\n"
 	     "  --verbose          log what is done at each step\n"
 	     "  -h, --help         this text\n"
 	     "  --version          the version");
@@ -45,13 +48,23 @@ static void print_help(void)
 /* 0: go on; 1: done, exit 0; -EINVAL: usage. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
-	enum { CONFIG_DIR = 256, RUNTIME_DIR, ONCE, DRY_RUN, CHECK_CONFIG, VERBOSE, VERSION };
+	enum {
+		CONFIG_DIR = 256,
+		RUNTIME_DIR,
+		ONCE,
+		DRY_RUN,
+		CHECK_CONFIG,
+		PREPARE,
+		VERBOSE,
+		VERSION
+	};
 	static const struct option options[] = {
 		{"config-dir", required_argument, NULL, CONFIG_DIR},
 		{"runtime-dir", required_argument, NULL, RUNTIME_DIR},
 		{"once", no_argument, NULL, ONCE},
 		{"dry-run", no_argument, NULL, DRY_RUN},
 		{"check-config", no_argument, NULL, CHECK_CONFIG},
+		{"prepare", no_argument, NULL, PREPARE},
 		{"verbose", no_argument, NULL, VERBOSE},
 		{"version", no_argument, NULL, VERSION},
 		{"help", no_argument, NULL, 'h'},
@@ -75,6 +88,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			break;
 		case CHECK_CONFIG:
 			a->is_check_only = true;
+			break;
+		case PREPARE:
+			a->is_preparing = true;
 			break;
 		case VERBOSE:
 			a->is_verbose = true;
@@ -234,5 +250,7 @@ int main(int argc, char **argv)
 	if (r > 0)
 		return EXIT_SUCCESS;
 	log_open(a.is_verbose);
+	if (a.is_preparing)
+		return preparing_run(a.manager.config_dir) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	return a.is_check_only ? check_config(&a) : run(&a);
 }

@@ -73,3 +73,9 @@ THPD_API int thpd_reasons(char **ret_json);
 #ifdef __cplusplus
 }
 #endif
+
+/* Tells the file system to give files that are made in the directory extents of whole multiples of
+ * unit_bytes: an extent size hint that is inherited (XFS). It does not align them in the device,
+ * but keeps them from being cut elsewhere. A hint that is there already and fits stays. 0,
+ * -EOPNOTSUPP where there is no such hint, or another negative errno. */
+THPD_API int thpd_dax_hint(const char *directory, uint64_t unit_bytes, const char **ret_why);

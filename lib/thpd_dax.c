@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -336,22 +337,48 @@ int thpd_dax_users(const char *path, char **ret_json, const char **ret_why)
 	return find_users(&sys, path, ret_json, ret_why);
 }
 
+static char *path_of(int fd)
+{
+	char self[32];
+
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return realpath(self, NULL);
+}
+
 int thpd_dax_realign(const char *path, const struct thpd_dax_request *request, char **ret_json,
 		     const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
-	_cleanup_free_ char *real = realpath(path, NULL);
+	_cleanup_free_ char *real = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	if (!real)
-		return answer_fail(ret_why, -errno, "The file cannot be found.");
 	if (request->unit_bytes != HUGE_BYTES && request->unit_bytes != GIGANTIC_BYTES)
 		return answer_fail(ret_why, -EINVAL, "The alignment is neither 2M nor 1G.");
 	r = sys_open_host(&sys);
 	if (r < 0)
 		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	fd = open_file(path, O_RDWR, ret_why);
+	if (fd < 0)
+		return fd;
 	/* What is made for it has to lie beside the file itself, not beside a link to it. */
-	fd = open_file(real, O_RDWR, ret_why);
-	return fd < 0 ? fd : realign_opened(&sys, real, fd, request, ret_json, ret_why);
+	real = path_of(fd);
+	if (!real)
+		return answer_fail(ret_why, -ENOENT, "The file has no name.");
+	return realign_opened(&sys, real, fd, request, ret_json, ret_why);
+}
+
+int thpd_dax_hint(const char *directory, uint64_t unit_bytes, const char **ret_why)
+{
+	_cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return answer_fail(ret_why, -errno, "The directory cannot be opened.");
+	r = space_hint(fd, unit_bytes);
+	if (r == -EOPNOTSUPP)
+		return answer_fail(ret_why, r,
+				   "The file system takes no hint for the size of extents.");
+	return r < 0 ? answer_fail(ret_why, r, "The hint for the size of extents cannot be set.")
+		     : 0;
 }

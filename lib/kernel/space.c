@@ -5,9 +5,13 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 #include "bits.h"
@@ -132,4 +136,24 @@ int space_cut(int fd, const struct shape *s)
 int space_sync(int fd)
 {
 	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int space_hint(int fd, uint64_t bytes)
+{
+	struct fsxattr x;
+	struct statfs fs;
+
+	/* ext4 takes the call and has no such thing. */
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != XFS_SUPER_MAGIC)
+		return -EOPNOTSUPP;
+	if (ioctl(fd, FS_IOC_FSGETXATTR, &x) < 0)
+		return -errno;
+	if ((x.fsx_xflags & FS_XFLAG_EXTSZINHERIT) && x.fsx_extsize >= bytes &&
+	    is_aligned(x.fsx_extsize, bytes))
+		return 0;
+	x.fsx_xflags |= FS_XFLAG_EXTSZINHERIT;
+	x.fsx_extsize = (uint32_t)bytes;
+	return ioctl(fd, FS_IOC_FSSETXATTR, &x) < 0 ? -errno : 0;
 }

@@ -33,5 +33,9 @@ int space_set_size(int fd, uint64_t bytes); /* 0 or a negative errno */
  * negative errno: some are cut then. */
 int space_cut(int fd, const struct shape *s);
 
+/* Gives a directory an extent size hint that new files inherit; one that is a multiple of it stays.
+ * 0, -EOPNOTSUPP (only XFS has them) or another negative errno. */
+int space_hint(int fd, uint64_t bytes);
+
 /* All of the file is on the medium. 0 or a negative errno. */
 int space_sync(int fd);

@@ -21,7 +21,7 @@ expected() {
 		echo "$1/$file"
 	done
 	for file in conf/examples/*; do echo "$1/share/doc/thpd/examples/${file##*/}"; done
-	printf '%s\n' "$2/thpd.service" /etc/thpd/thpd.conf /etc/thpd/thpd.conf.d/ /etc/thpd/vm.d/
+	printf '%s\n' "$2/thpd.service" "$2/thpd-prepare.service" /etc/thpd/thpd.conf /etc/thpd/thpd.conf.d/ /etc/thpd/vm.d/
 }
 installed() {
 	(cd "$1" && find . -type l -printf '/%P -> %l\n' -o -type d -empty -printf '/%P/\n' -o ! -type d -printf '/%P\n') |
@@ -48,9 +48,11 @@ check_install() {
 		"$(find "$root" -type f \( -path '*bin/*' ! -perm 755 -o ! -path '*bin/*' ! -perm 644 \) -printf '%m %P\n')"
 	verdict "$name: ExecStart= is the installed thpd" \
 		"$(diff <(echo "$prefix/sbin/thpd") <(value_of "$root$unitdir/thpd.service" ExecStart))"
+	verdict "$name: and of thpd-prepare.service, with --prepare" \
+		"$(diff <(echo "$prefix/sbin/thpd --prepare") <(value_of "$root$unitdir/thpd-prepare.service" ExecStart))"
 	verdict "$name: libthpd.pc" "$(diff <(printf '%s\n' "$prefix" "$prefix/lib" "$prefix/include" "$version") \
 		<(for key in prefix libdir includedir Version; do value_of "$pc" $key; done))"
-	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir/thpd.service")"
+	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir"/thpd*.service)"
 	verdict "$name: the programs are of this version" "$(diff <(printf '%s\n' "thpd $version" "thpctl $version") \
 		<("$root$prefix/sbin/thpd" --version; "$root$prefix/bin/thpctl" --version))"
 	echo '# mine' >"$root/etc/thpd/thpd.conf"

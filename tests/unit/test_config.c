@@ -168,7 +168,7 @@ static void test_every_default_is_within_its_limits_and_round_trips(void **state
 		char text[CONFIG_VALUE_TEXT_MAX];
 		uint64_t value, again;
 
-		if (keys[i].type == KEY_TYPE_GLOB)
+		if (keys[i].type == KEY_TYPE_GLOB || keys[i].type == KEY_TYPE_PATHS)
 			continue;
 		assert_int_equal(value_parse(keys[i].type, keys[i].default_text, &value), 0);
 		value_format(keys[i].type, value, text, sizeof(text));
@@ -189,12 +189,15 @@ static void test_values_of_every_type_are_set(void **state)
 	load_text(f,
 		  "[Manager]\nInterval=1500ms\nMaxAge=2h\nWorkers=3\n"
 		  "[Budget]\nCopyBandwidth=infinity\nFreeReserve=1G\n"
+		  "[DAX]\nPrepareDirectories= /a  /b/c\nPreallocate=yes\n"
 		  "[Collapse]\nMode=report\nRemap=no\nCopy=off\nMinPopulated=87.5%\nMinRegion=8M\n"
 		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n");
 	assert_no_problem(c);
 	assert_int_equal(c->interval_ns, 1500 * NS_PER_MS);
 	assert_int_equal(c->max_age_ns, 2 * NS_PER_HOUR);
 	assert_int_equal(c->workers, 3);
+	assert_string_equal(c->prepare_directories, "/a  /b/c");
+	assert_true(c->may_preallocate);
 	assert_true(c->budget.copy_bytes_per_s == UINT64_MAX);
 	assert_int_equal(c->budget.free_reserve_bytes, GIB);
 	assert_int_equal(c->policy.mode, MODE_REPORT);
@@ -242,6 +245,8 @@ static void test_bad_values_keep_the_default(void **state)
 		{"[Collapse]\nCopyCallSize=128M\n", "a power of two, from 1M to 64M"},
 		{"[Collapse]\nCopyCallSize=48M\n", "CopyCallSize=48M: expected"},
 		{"[Collapse]\nMinRegion=4K\n", "from 1M to infinity"},
+		{"[DAX]\nPrepareDirectories=/a b\n", "default none kept"},
+		{"[DAX]\nPrepareDirectories=./a\n", "expected absolute paths"},
 		{"[Manager]\nInterval=0\n", "from 100ms to 1h; default 1s kept"},
 		{"[Manager]\nWorkers=65\n", "a number, from 0 to 64"},
 		{"[Manager]\nWorkers=-1\n", "Workers=-1: expected"},

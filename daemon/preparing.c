@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Theory of operation. A directory is watched by inotify; a name that was made, moved in or closed
+ * after writing waits until nothing more has happened to it for a while, and is then opened without
+ * following a link. What it is from then on is the open file, whatever the name leads to: those who
+ * may write here may be guests' users. The file is checked, and given space if that is wanted and
+ * nobody has it open; who opens it in the middle gets it at once. All of it one after the other:
+ * nothing here is in a hurry. */
+#include "preparing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "bits.h"
+#include "cleanup.h"
+#include "config.h"
+#include "entries.h"
+#include "log.h"
+#include "sys.h"
+#include "thpd.h"
+
+enum {
+	HUGE_BYTES = 2 << 20,
+	QUIET_US = 2000000,  /* nothing happened to a file for so long */
+	RETRY_US = 10000000, /* for a directory that is not there */
+	WAITING_MAX = 65536,
+};
+
+struct directory {
+	char *path; /* owned */
+	int fd;	    /* -EBADF: it is not there, or not any more */
+	sd_event_source *watch;
+};
+
+struct waiting {
+	size_t directory;
+	char name[256];
+	uint64_t due_us;
+};
+
+struct tally {
+	uint64_t right, off, given_space;
+};
+
+struct preparing {
+	sd_event *event;
+	const char *config_dir;
+	struct config config;
+	struct directory *directories; /* owned; their number stays until a reload */
+	size_t n_directories;
+	struct waiting *waiting; /* owned */
+	size_t n_waiting;
+	struct tally tally;
+	sd_event_source *timer;
+};
+
+static uint64_t now_us(const struct preparing *p)
+{
+	uint64_t us = 0;
+
+	(void)sd_event_now(p->event, CLOCK_MONOTONIC, &us);
+	return us;
+}
+
+static void tell_status(const struct preparing *p)
+{
+	size_t n_watched = 0;
+
+	for (size_t i = 0; i < p->n_directories; i++)
+		n_watched += p->directories[i].fd >= 0;
+	(void)sd_notifyf(0,
+			 "STATUS=%zu of %zu directories watched; %llu files lie right, %llu do "
+			 "not, %llu were given space",
+			 n_watched, p->n_directories, (unsigned long long)p->tally.right,
+			 (unsigned long long)p->tally.off,
+			 (unsigned long long)p->tally.given_space);
+}
+
+/* ---- one file -------------------------------------------------------------------------- */
+
+static void json_putp(struct json_object **object)
+{
+	(void)json_object_put(*object);
+}
+
+static uint64_t number_of(struct json_object *object, const char *first, const char *second)
+{
+	struct json_object *inner = NULL, *value = NULL;
+
+	return json_object_object_get_ex(object, first, &inner) &&
+			       json_object_object_get_ex(inner, second, &value)
+		       ? json_object_get_uint64(value)
+		       : 0;
+}
+
+struct finding {
+	uint64_t aligned, misaligned, split, holes;
+};
+
+static int parse_finding(const char *text, struct finding *ret)
+{
+	_cleanup_(json_putp) struct json_object *report = json_tokener_parse(text);
+
+	if (!report)
+		return -EINVAL;
+	*ret = (struct finding){.aligned = number_of(report, "huge", "aligned_bytes"),
+				.misaligned = number_of(report, "huge", "misaligned_bytes"),
+				.split = number_of(report, "huge", "split_bytes"),
+				.holes = number_of(report, "huge", "hole_bytes")};
+	return 0;
+}
+
+static int check_file(const char *path, const char *shown, struct finding *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *why = NULL;
+	int r = thpd_dax_check(path, &text, &why);
+
+	if (r < 0) {
+		log_warning("%s: %s %s", shown, why ? why : "It cannot be checked.", strerror(-r));
+		return r;
+	}
+	return parse_finding(text, ret);
+}
+
+static bool give_space(const char *path, const char *shown)
+{
+	const struct thpd_dax_request request = {.unit_bytes = HUGE_BYTES, .holes = true};
+	_cleanup_free_ char *text = NULL;
+	const char *why = NULL;
+	int r = thpd_dax_realign(path, &request, &text, &why);
+
+	if (r == -EBUSY)
+		log_info("%s: not given space while it is in use", shown);
+	else if (r < 0)
+		log_warning("%s: not given space: %s %s", shown, why ? why : "", strerror(-r));
+	else
+		log_info("%s: its holes were given aligned space", shown);
+	return r == 0;
+}
+
+static void tell(struct preparing *p, const char *shown, const struct finding *f)
+{
+	if (f->misaligned + f->split > 0) {
+		p->tally.off++;
+		log_warning("%s: %llu KiB are misaligned and %llu KiB spread over several extents, "
+			    "so that DAX maps them by small pages: thpctl dax realign, while no VM "
+			    "uses it",
+			    shown, (unsigned long long)f->misaligned / 1024,
+			    (unsigned long long)f->split / 1024);
+		return;
+	}
+	p->tally.right++;
+	log_info("%s: %llu KiB lie right, %llu KiB are holes", shown,
+		 (unsigned long long)f->aligned / 1024, (unsigned long long)f->holes / 1024);
+}
+
+static void examine(struct preparing *p, const char *path, const char *shown)
+{
+	struct finding f = {0};
+
+	if (check_file(path, shown, &f) < 0)
+		return;
+	if (p->config.may_preallocate && f.holes > 0 && give_space(path, shown)) {
+		p->tally.given_space++;
+		if (check_file(path, shown, &f) < 0)
+			return;
+	}
+	tell(p, shown, &f);
+}
+
+/* Small files have no piece to be aligned; one with other names may be somebody else's. */
+static bool is_of_interest(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_size >= HUGE_BYTES;
+}
+
+static void visit(struct preparing *p, const struct waiting *w)
+{
+	const struct directory *d = &p->directories[w->directory];
+	_cleanup_close_ int fd = openat(d->fd, w->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char path[32], name[sizeof(w->name)], shown[CONFIG_PATHS_MAX + sizeof(name)];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !is_of_interest(&st))
+		return;
+	vm_sanitize(name, sizeof(name), w->name);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, name);
+	examine(p, path, shown);
+	tell_status(p);
+}
+
+/* ---- what waits ------------------------------------------------------------------------ */
+
+static void wake_at(struct preparing *p, uint64_t us)
+{
+	uint64_t then = UINT64_MAX;
+	int enabled = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(p->timer, &enabled);
+	(void)sd_event_source_get_time(p->timer, &then);
+	if (enabled != SD_EVENT_OFF && then <= us)
+		return;
+	(void)sd_event_source_set_time(p->timer, us);
+	(void)sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+}
+
+/* Hidden names are those of files in the making, thpd's own among them. */
+static void await(struct preparing *p, size_t directory, const char *name)
+{
+	struct waiting w = {.directory = directory, .due_us = now_us(p) + QUIET_US};
+
+	if (name[0] == '.' || strlen(name) >= sizeof(w.name))
+		return;
+	wake_at(p, w.due_us);
+	for (size_t i = 0; i < p->n_waiting; i++)
+		if (p->waiting[i].directory == directory && strcmp(p->waiting[i].name, name) == 0) {
+			p->waiting[i].due_us = w.due_us;
+			return;
+		}
+	(void)snprintf(w.name, sizeof(w.name), "%s", name);
+	if (p->n_waiting >= WAITING_MAX || ARRAY_APPEND(&p->waiting, &p->n_waiting, &w) < 0)
+		log_warning("too many new files at once: not all are checked");
+}
+
+static void visit_due(struct preparing *p)
+{
+	uint64_t now = now_us(p);
+
+	for (size_t i = 0; i < p->n_waiting;) {
+		struct waiting w = p->waiting[i];
+
+		if (w.due_us > now) {
+			wake_at(p, w.due_us);
+			i++;
+			continue;
+		}
+		p->waiting[i] = p->waiting[--p->n_waiting];
+		if (p->directories[w.directory].fd >= 0)
+			visit(p, &w);
+	}
+}
+
+/* ---- directories ----------------------------------------------------------------------- */
+
+static void forget_watch(struct directory *d)
+{
+	d->watch = sd_event_source_disable_unref(d->watch);
+	if (d->fd >= 0)
+		(void)close(d->fd);
+	d->fd = -EBADF;
+}
+
+static struct directory *find_directory(struct preparing *p, const sd_event_source *watch)
+{
+	for (size_t i = 0; i < p->n_directories; i++)
+		if (p->directories[i].watch == watch)
+			return &p->directories[i];
+	return NULL;
+}
+
+struct listing {
+	struct preparing *preparing;
+	size_t directory;
+};
+
+static bool await_listed(void *userdata, int dir, const char *name)
+{
+	const struct listing *l = userdata;
+
+	(void)dir;
+	await(l->preparing, l->directory, name);
+	return true;
+}
+
+/* What was made while nobody watched. */
+static void list(struct preparing *p, const struct directory *d)
+{
+	struct listing l = {p, (size_t)(d - p->directories)};
+
+	(void)lseek(d->fd, 0, SEEK_SET);
+	(void)entries_visit(d->fd, await_listed, &l);
+}
+
+static int on_change(sd_event_source *source, const struct inotify_event *e, void *userdata)
+{
+	struct preparing *p = userdata;
+	struct directory *d = find_directory(p, source);
+
+	if (!d)
+		return 0;
+	if (e->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF)) {
+		log_warning("%s is not there any more", d->path);
+		forget_watch(d);
+		wake_at(p, now_us(p) + RETRY_US);
+		tell_status(p);
+	} else if (e->mask & IN_Q_OVERFLOW) {
+		list(p, d);
+	} else if (e->len > 0) {
+		await(p, (size_t)(d - p->directories), e->name);
+	}
+	return 0;
+}
+
+static void hint(const struct directory *d)
+{
+	const char *why = NULL;
+	int r = thpd_dax_hint(d->path, HUGE_BYTES, &why);
+
+	if (r == -EOPNOTSUPP)
+		log_info("%s: %s", d->path, why);
+	else if (r < 0)
+		log_warning("%s: %s %s", d->path, why ? why : "", strerror(-r));
+}
+
+static int watch(struct preparing *p, struct directory *d)
+{
+	const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF |
+			      IN_MOVE_SELF | IN_EXCL_UNLINK | IN_ONLYDIR;
+	int r;
+
+	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->fd < 0)
+		return -errno;
+	r = sd_event_add_inotify(p->event, &d->watch, d->path, mask, on_change, p);
+	if (r < 0) {
+		forget_watch(d);
+		return r;
+	}
+	hint(d);
+	list(p, d);
+	log_info("watching %s", d->path);
+	return 0;
+}
+
+/* A file system may be mounted later: asked for again and again, but named once. */
+static void watch_missing(struct preparing *p, bool is_first)
+{
+	bool is_missing = false;
+
+	for (size_t i = 0; i < p->n_directories; i++) {
+		struct directory *d = &p->directories[i];
+		int r = d->fd >= 0 ? 0 : watch(p, d);
+
+		if (r < 0 && is_first)
+			log_warning("%s cannot be watched yet: %s", d->path, strerror(-r));
+		is_missing |= r < 0;
+	}
+	if (is_missing)
+		wake_at(p, now_us(p) + RETRY_US);
+	tell_status(p);
+}
+
+static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
+{
+	struct preparing *p = userdata;
+
+	(void)source;
+	(void)us;
+	visit_due(p);
+	watch_missing(p, false);
+	return 0;
+}
+
+/* ---- the configuration ----------------------------------------------------------------- */
+
+static void forget_directories(struct preparing *p)
+{
+	for (size_t i = 0; i < p->n_directories; i++) {
+		forget_watch(&p->directories[i]);
+		free(p->directories[i].path);
+	}
+	free(p->directories);
+	free(p->waiting);
+	p->directories = NULL;
+	p->waiting = NULL;
+	p->n_directories = p->n_waiting = 0;
+}
+
+static int add_directory(struct preparing *p, const char *word, size_t size)
+{
+	struct directory d = {.path = strndup(word, size), .fd = -EBADF};
+	int r = d.path ? ARRAY_APPEND(&p->directories, &p->n_directories, &d) : -ENOMEM;
+
+	if (r < 0)
+		free(d.path);
+	return r;
+}
+
+static int take_directories(struct preparing *p)
+{
+	static const char blanks[] = " \t";
+	const char *word = p->config.prepare_directories;
+	int r = 0;
+
+	for (word += strspn(word, blanks); r == 0 && *word; word += strspn(word, blanks)) {
+		size_t n = strcspn(word, blanks);
+
+		r = add_directory(p, word, n);
+		word += n;
+	}
+	return r;
+}
+
+/* Problems of other sections are told by the daemon that goes by them. */
+static int load(struct preparing *p)
+{
+	struct config config;
+	int r = config_load(p->config_dir, &config);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < config.n_problems; i++)
+		if (strstr(config.problems[i].text, "[DAX]"))
+			log_warning("%s", config.problems[i].text);
+	config_clear(&p->config);
+	p->config = config;
+	forget_directories(p);
+	r = take_directories(p);
+	if (r < 0)
+		return r;
+	if (p->n_directories == 0)
+		log_warning("nothing to do: PrepareDirectories= in section [DAX] of thpd.conf "
+			    "names no directory");
+	watch_missing(p, true);
+	return 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)source;
+	(void)si;
+	(void)sd_notify(0, "RELOADING=1");
+	if (load(userdata) < 0)
+		log_error("out of memory while reading the configuration");
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+static int add_sources(struct preparing *p)
+{
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	/* Without a handler they end the loop. */
+	r = sd_event_add_signal(p->event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(p->event, NULL, SIGINT, NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(p->event, NULL, SIGHUP, on_reload, p);
+	if (r >= 0)
+		r = sd_event_add_time(p->event, &p->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer,
+				      p);
+	return r < 0 ? r : 0;
+}
+
+static int serve(struct preparing *p)
+{
+	int r = sd_event_default(&p->event);
+
+	if (r >= 0)
+		r = add_sources(p);
+	if (r == 0)
+		r = load(p);
+	if (r == 0) {
+		(void)sd_notify(0, "READY=1");
+		r = sd_event_loop(p->event);
+		(void)sd_notify(0, "STOPPING=1");
+	}
+	if (r < 0)
+		log_error("stopped: %s", strerror(-r));
+	return r;
+}
+
+int preparing_run(const char *config_dir)
+{
+	struct preparing p = {.config_dir = config_dir};
+	int r = serve(&p);
+
+	forget_directories(&p);
+	config_clear(&p.config);
+	(void)sd_event_source_disable_unref(p.timer);
+	(void)sd_event_unref(p.event);
+	return r;
+}
