@@ -35,7 +35,9 @@ THPD_API int thpd_record(int dirfd, const pid_t *pids, size_t n_pids, int scrub,
 /* How a file lies on its device, by FIEMAP: {"size_bytes","extents","aligned","mapping_applies",
  * "storage"{},"huge"{},"gigantic"{},"pieces"[],"mappings"[],"checks"[]}; "aligned": nothing of 2
  * MiB that could be aligned is not; "mapping_applies": the file lies on memory, so that the extents
- * decide how it is mapped. The file is only read. */
+ * decide how it is mapped. The file is only read. Of a DAX device:
+ * {"size_bytes","align_bytes","address","node","aligned", "mappings"[],"checks"[]}; "aligned": it
+ * maps by the largest pages that its place and size allow. */
 THPD_API int thpd_dax_check(const char *path, char **ret_json, const char **ret_why);
 
 /* Makes a file of size_bytes, all of it allocated, unwritten and aligned to unit_bytes (2 MiB or 1

@@ -11,6 +11,8 @@
 #include "answer.h"
 #include "bits.h"
 #include "cleanup.h"
+#include "devdax.h"
+#include "device_checkup.h"
 #include "extents.h"
 #include "filemaps.h"
 #include "json_add.h"
@@ -24,6 +26,8 @@
 
 /* x86-64's, and what DAX maps by elsewhere with pages of 4 KiB. */
 enum { HUGE_BYTES = 2 << 20, GIGANTIC_BYTES = 1 << 30 };
+
+static const struct mmu_geometry geometry = {.base_shift = 12, .pmd_order = 9, .pud_order = 18};
 
 /* A file, all that is known of it, and the judgement. */
 struct inspection {
@@ -42,16 +46,26 @@ static void inspection_clear(struct inspection *i)
 	free(i->mappings);
 }
 
-/* Without O_NONBLOCK the open of a FIFO would wait; the file is not touched otherwise. */
+/* Without O_NONBLOCK the open of a FIFO would wait. It is taken away again: on Linux 6.1 io_uring
+ * answers -EAGAIN for ever to who reads a DAX file with it. */
+static int open_any(const char *path, int access, const char **ret_why)
+{
+	int fd = open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? answer_fail(ret_why, -errno, "The file cannot be opened.") : fd;
+}
+
 static int open_file(const char *path, int access, const char **ret_why)
 {
-	_cleanup_close_ int fd = open(path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = open_any(path, access, ret_why);
 	struct stat st;
 
 	if (fd < 0)
-		return answer_fail(ret_why, -errno, "The file cannot be opened.");
+		return fd;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return answer_fail(ret_why, -EINVAL, "This is no regular file.");
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return answer_fail(ret_why, -errno, "The file cannot be read in the ordinary way.");
 	return TAKE_FD(fd);
 }
 
@@ -153,13 +167,65 @@ static int check_file(struct sys *sys, const char *path, char **ret_json, const 
 		     : answer_inspection(&inspection, &(struct effort){0}, ret_json, ret_why);
 }
 
+static int fill_device(struct json_object *object, const struct dax_device *d,
+		       const struct mapping_list *mappings)
+{
+	struct check_list checks;
+	int r = json_add_u64(object, "size_bytes", d->bytes);
+
+	device_checkup(d, mappings, &geometry, &checks);
+	if (r == 0)
+		r = json_add_u64(object, "align_bytes", d->align_bytes);
+	if (r == 0)
+		r = json_add_address(object, "address", d->address);
+	if (r == 0 && d->node >= 0)
+		r = json_add_u64(object, "node", (uint64_t)d->node);
+	if (r == 0)
+		r = json_add_bool(object, "aligned", !dax_device_is_small(d, d->bytes, &geometry));
+	if (r == 0)
+		r = json_add(object, "mappings",
+			     mappings_to_json(mappings->items, mappings->n_items, d->align_bytes));
+	return r < 0 ? r : json_add(object, "checks", answer_checks(&checks));
+}
+
+static int check_device(struct sys *sys, const char *path, const struct dax_device *d,
+			char **ret_json, const char **ret_why)
+{
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	_cleanup_close_ int fd = open_any(path, O_RDONLY, ret_why);
+	_cleanup_free_ struct mapping *mappings = NULL;
+	size_t n_mappings = 0;
+	int r = fd;
+
+	if (fd < 0)
+		return r;
+	r = filemaps_read(sys, fd, &mappings, &n_mappings);
+	if (r < 0)
+		return answer_fail(ret_why, r, "The processes cannot be listed.");
+	r = object ? fill_device(object, d, &(struct mapping_list){mappings, n_mappings}) : -ENOMEM;
+	if (r == 0)
+		r = answer_take_text(TAKE_PTR(object), ret_json);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
+/* Of other devices an open can have effects: what it is is asked first. */
+static int open_device(struct sys *sys, const char *path, struct dax_device *ret)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : devdax_read_open(sys, fd, ret);
+}
+
 int thpd_dax_check(const char *path, char **ret_json, const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	struct dax_device device;
 	int r = sys_open_host(&sys);
 
 	if (r < 0)
 		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	if (open_device(&sys, path, &device) == 0)
+		return check_device(&sys, path, &device, ret_json, ret_why);
 	return check_file(&sys, path, ret_json, ret_why);
 }
 

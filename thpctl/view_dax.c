@@ -96,9 +96,30 @@ static void print_effort(FILE *f, struct json_object *report, bool is_raw)
 			format_bytes(to_move, is_raw, all), copied);
 }
 
+static void print_device(FILE *f, struct json_object *report, const struct args *a)
+{
+	char size[FORMAT_MAX], address[FORMAT_MAX], align[FORMAT_MAX];
+
+	field_cell_address(report, "address", address, sizeof(address));
+	fprintf(f, "%s at %s, mapped by pages of %s.\n",
+		format_bytes(field_u64_or_0(report, "size_bytes"), a->is_raw, size), address,
+		format_bytes(field_u64_or_0(report, "align_bytes"), a->is_raw, align));
+	print_mappings(f, report, a->is_raw);
+	if (!a->has_legend)
+		return;
+	fputc('\n', f);
+	checks_print(f, report, false);
+}
+
 int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
 {
-	int r = print_pieces(f, report, a);
+	int r;
+
+	if (!field_array(report, "pieces")) {
+		print_device(f, report, a);
+		return 0;
+	}
+	r = print_pieces(f, report, a);
 
 	if (r < 0 || !a->has_legend)
 		return r;

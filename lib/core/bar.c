@@ -11,7 +11,9 @@ static enum reason bar_of_devdax(const struct snapshot *s, const struct region *
 
 	if (s->vm.has_device_dax_1g && is_aligned(r->start, unit) && is_aligned(r->end, unit))
 		return REASON_DEVICE_DAX_1G;
-	return region_could_map_larger(r, &s->geometry) ? REASON_DEVDAX_ALIGN_SMALL : REASON_DAX;
+	return dax_device_is_small(&r->device, r->end - r->start, &s->geometry)
+		       ? REASON_DEVDAX_ALIGN_SMALL
+		       : REASON_DAX;
 }
 
 /* The whole mapping's; the extents decide further, piece by piece (footing.c). */

@@ -12,12 +12,6 @@
 /* Whether page sizes of mappings are decided by the extents at all. */
 bool layout_decides_mappings(const struct storage *s);
 
-/* Who has the file mapped, if anybody. */
-struct mapping_list {
-	const struct mapping *items;
-	size_t n_items;
-};
-
 /* Fills the list. Covers: file system, DAX of the inode, alignment of the namespace and of the
  * partition, stripe unit, each state of pieces that is not aligned, mappings that are off. */
 void layout_checkup(const struct storage *s, const struct alignment *a,

@@ -100,8 +100,22 @@ bool mapping_is_devdax_1g(struct sys *sys, const struct process *p, const struct
 	return align_by_device(sys, p, l) >= pud_bytes(g);
 }
 
+static void read_directory(struct sys *sys, const char *directory, struct dax_device *ret)
+{
+	char path[DIRECTORY_BYTES + 16];
+	uint64_t node;
+
+	*ret = (struct dax_device){.align_bytes = read_number(sys, directory, "align"),
+				   .bytes = read_number(sys, directory, "size"),
+				   .address = read_number(sys, directory, "resource"),
+				   .node = -1};
+	(void)snprintf(path, sizeof(path), "%s/target_node", directory);
+	if (sys_read_number_at(sys->rootfd, path, &node) == 0 && node <= INT16_MAX)
+		ret->node = (int16_t)node;
+}
+
 void devdax_read(struct sys *sys, const struct process *p, const struct maps_line *l,
-		 struct region *r)
+		 struct dax_device *ret)
 {
 	char directory[DIRECTORY_BYTES];
 	struct scanner name;
@@ -110,7 +124,18 @@ void devdax_read(struct sys *sys, const struct process *p, const struct maps_lin
 		directory_by_name(name, directory, sizeof(directory));
 	else if (!directory_by_device(p, l, directory, sizeof(directory)))
 		return;
-	r->device_align_bytes = read_number(sys, directory, "align");
-	r->device_bytes = read_number(sys, directory, "size");
-	r->device_address = read_number(sys, directory, "resource");
+	read_directory(sys, directory, ret);
+}
+
+int devdax_read_open(struct sys *sys, int fd, struct dax_device *ret)
+{
+	char directory[DIRECTORY_BYTES];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+		return -ENOTTY;
+	(void)snprintf(directory, sizeof(directory), "sys/dev/char/%u:%u", major(st.st_rdev),
+		       minor(st.st_rdev));
+	read_directory(sys, directory, ret);
+	return ret->align_bytes > 0 ? 0 : -ENOTTY;
 }

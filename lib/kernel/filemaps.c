@@ -55,7 +55,8 @@ static int add_line(struct reading *r, const struct process *p, const struct map
 	if (l->inode != r->file.stx_ino || l->dev_major != r->file.stx_dev_major ||
 	    l->dev_minor != r->file.stx_dev_minor)
 		return 0;
-	m.huge_bytes = count_huge(r->sys, p, l);
+	/* A walk splits the large pages of a DAX device (KERNEL 7.2). */
+	m.huge_bytes = S_ISREG(r->file.stx_mode) ? count_huge(r->sys, p, l) : MAPPING_HUGE_UNKNOWN;
 	return ARRAY_APPEND(&r->items, &r->n_items, &m);
 }
 
@@ -90,7 +91,7 @@ int filemaps_read(struct sys *sys, int fd, struct mapping **ret, size_t *ret_n)
 	size_t n_users;
 	int r;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &reading.file) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE, &reading.file) < 0)
 		return -errno;
 	r = users_find(sys, fd, &users, &n_users);
 	for (size_t i = 0; r == 0 && i < n_users; i++)

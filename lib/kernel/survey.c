@@ -56,7 +56,7 @@ static bool is_on_disk(const struct survey *v, const struct region *r)
 static int ask_storage(struct survey *v, const struct maps_line *l, struct region *r)
 {
 	if (r->backing == BACKING_DEVDAX)
-		devdax_read(v->sys, v->process, l, r);
+		devdax_read(v->sys, v->process, l, &r->device);
 	if (!is_on_disk(v, r))
 		return 0;
 	return mapped_file_read(v->sys, v->process, r, &v->extents, &v->n_extents,
@@ -74,6 +74,7 @@ static int add_region(struct survey *v, const struct maps_line *l)
 		.dev_major = l->dev_major,
 		.dev_minor = l->dev_minor,
 		.inode = l->inode,
+		.device = DAX_DEVICE_INIT,
 		.edge_present_pages = UINT64_MAX,
 	};
 	int e;

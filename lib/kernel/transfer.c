@@ -12,13 +12,14 @@
 #include "bits.h"
 
 /* Eight of a megabyte keep a disk busy; more did not copy faster (bench realign). */
-enum { SLOTS = 8, SLOT_BYTES = 1 << 20 };
+enum { SLOTS = 8, SLOT_BYTES = 1 << 20, VAIN_MAX = 10000 };
 
 /* One buffer, at work on a part of a range: what is left to be read into it or written from it. */
 struct slot {
 	char *buffer;
 	uint64_t offset; /* within the range */
 	unsigned int bytes, done;
+	unsigned int vain; /* answers in a row that it is to be tried again */
 	bool is_busy, is_writing;
 };
 
@@ -148,7 +149,8 @@ static struct slot *wait_for_one(struct transfer *t)
 	io_uring_cqe_seen(&t->ring, cqe);
 	if (r == 0)
 		r = -ENODATA;
-	if (r < 0 && r != -EINTR && r != -EAGAIN && t->error == 0)
+	s->vain = r == -EINTR || r == -EAGAIN ? s->vain + 1 : 0;
+	if (r < 0 && (s->vain == 0 || s->vain > VAIN_MAX) && t->error == 0)
 		t->error = r;
 	if (r > 0)
 		s->done += (unsigned int)r;

@@ -4,6 +4,7 @@
 /* Where a process has a file mapped. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "address.h"
@@ -17,6 +18,12 @@ struct mapping {
 	uint64_t offset; /* of the file */
 	bool is_shared;
 	uint64_t huge_bytes; /* mapped by huge pages now, or MAPPING_HUGE_UNKNOWN */
+};
+
+/* All of one file, by whomever. */
+struct mapping_list {
+	const struct mapping *items;
+	size_t n_items;
 };
 
 /* How far the address is off the place in the file, in pieces of `unit`: only at 0 can a piece be

@@ -53,16 +53,3 @@ bool region_is_congruent(const struct region *r, const struct mmu_geometry *g)
 {
 	return region_misalignment(r, g) == 0;
 }
-
-bool region_could_map_larger(const struct region *r, const struct mmu_geometry *g)
-{
-	uint64_t largest = pud_bytes(g);
-
-	if (r->device_align_bytes == 0 || r->device_bytes == 0)
-		return false;
-	if (r->end - r->start < largest ||
-	    !is_aligned(r->device_address | r->device_bytes, largest))
-		largest = block_bytes(g);
-	return r->device_align_bytes < largest &&
-	       is_aligned(r->device_address | r->device_bytes, largest);
-}

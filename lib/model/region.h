@@ -4,6 +4,7 @@
 /* Guest RAM inside one VMA of the VMM: one backing, one owner, one policy. */
 
 #include "address.h"
+#include "dax_device.h"
 #include "reason.h"
 #include "storage.h"
 
@@ -72,9 +73,8 @@ struct region {
 	enum answer can_dax; /* its device can be */
 	/* Of a file that is mapped directly; then the snapshot has its extents. */
 	bool are_extents_known;
-	uint64_t file_bytes; /* i_size */
-	/* Of a DAX device; 0: not known. */
-	uint64_t device_align_bytes, device_bytes, device_address;
+	uint64_t file_bytes;	     /* i_size */
+	struct dax_device device;    /* BACKING_DEVDAX */
 	uint64_t edge_present_pages; /* present pages outside whole blocks; UINT64_MAX = not counted
 				      */
 	char *path;		     /* owned; as /proc/PID/maps prints it; may be NULL */
@@ -97,10 +97,6 @@ static inline hva_t region_last_block(const struct region *r, const struct mmu_g
 /* Address and file offset agree modulo the block size, so that a PMD can map the file. Always true
  * for anon. */
 bool region_is_congruent(const struct region *r, const struct mmu_geometry *g);
-
-/* The device could map by larger pages, up to 1 GiB, by where it lies and how large it and the
- * mapping are. */
-bool region_could_map_larger(const struct region *r, const struct mmu_geometry *g);
 
 /* How far the mapping is off, in bytes modulo the block size; 0 if congruent. */
 uint64_t region_misalignment(const struct region *r, const struct mmu_geometry *g);

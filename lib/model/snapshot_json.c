@@ -130,6 +130,14 @@ static const struct field policy_rows[] = {
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);
 
+static const struct field device_rows[] = {
+	UINT(dax_device, align_bytes),
+	UINT(dax_device, bytes),
+	ADDRESS(dax_device, address),
+	INT(dax_device, node),
+};
+static const struct shape device_shape = SHAPE(struct dax_device, device_rows, NULL);
+
 static const struct field region_rows[] = {
 	ADDRESS(region, start, .is_required = true),
 	ADDRESS(region, end, .is_required = true),
@@ -149,13 +157,12 @@ static const struct field region_rows[] = {
 	WORD(region, can_dax, answer_word, ANSWER_MAX),
 	BOOL(region, are_extents_known),
 	UINT(region, file_bytes),
-	UINT(region, device_align_bytes),
-	UINT(region, device_bytes),
-	ADDRESS(region, device_address),
+	STRUCT(region, device, device_shape, ),
 	UINT(region, edge_present_pages),
 	STRING(region, path),
 };
-static const struct region region_initial = {.edge_present_pages = UINT64_MAX};
+static const struct region region_initial = {.device = DAX_DEVICE_INIT,
+					     .edge_present_pages = UINT64_MAX};
 static const struct shape region_shape = SHAPE(struct region, region_rows, &region_initial);
 
 static const struct field sight_rows[] = {

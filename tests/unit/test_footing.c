@@ -274,9 +274,9 @@ static void devices_that_could_map_larger(void **state)
 		snapshot_clear(&b->s);
 		build_begin(&b->s);
 		b->r = build_region(&b->s, BASE, cases[i].mapped, BACKING_DEVDAX);
-		b->r->device_align_bytes = cases[i].align;
-		b->r->device_bytes = cases[i].bytes;
-		b->r->device_address = cases[i].address;
+		b->r->device.align_bytes = cases[i].align;
+		b->r->device.bytes = cases[i].bytes;
+		b->r->device.address = cases[i].address;
 		run(b);
 		assert_int_equal(b->d.n_runs, 1);
 		if (b->d.runs[0].reason != cases[i].reason)

@@ -21,9 +21,10 @@
 /* A member that is added needs its row in snapshot_json.c, its value in full_snapshot() and its
  * line in the check below; these are here to stop whoever adds one. */
 #if __SIZEOF_POINTER__ == 8
-static_assert(sizeof(struct region) == 128, "struct region has changed");
+static_assert(sizeof(struct region) == 136, "struct region has changed");
 static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
+static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
 static_assert(sizeof(struct policy) == 56, "struct policy has changed");
 static_assert(sizeof(struct host_node) == 24, "struct host_node has changed");
@@ -117,9 +118,7 @@ static void fill_regions(struct snapshot *s)
 		.can_dax = ANSWER_NO,
 		.are_extents_known = true,
 		.file_bytes = UINT64_MAX - 4,
-		.device_align_bytes = UINT64_MAX - 5,
-		.device_bytes = UINT64_MAX - 6,
-		.device_address = UINT64_MAX - 7,
+		.device = {UINT64_MAX - 5, UINT64_MAX - 6, UINT64_MAX - 7, INT16_MAX},
 		.edge_present_pages = 2,
 	};
 
@@ -229,7 +228,7 @@ static void check_region(const struct region *a, const struct region *b)
 	SAME(is_writable), SAME(has_anon_pages), SAME(is_unlinked_or_memfd);
 	SAME(are_flags_known), SAME(flags), SAME(eligibility), SAME(dev_major), SAME(dev_minor);
 	SAME(is_dax), SAME(can_dax), SAME(are_extents_known), SAME(file_bytes);
-	SAME(device_align_bytes), SAME(device_bytes), SAME(device_address);
+	SAME(device.align_bytes), SAME(device.bytes), SAME(device.address), SAME(device.node);
 	SAME(inode), SAME(edge_present_pages);
 	assert_int_equal(a->path == NULL, b->path == NULL);
 	if (a->path)

@@ -147,7 +147,7 @@ survives_kills() { # FILE
 	sum=$(sha256sum <"$1")
 	for i in 1 2 3 4 5 6 7 8; do
 		timeout -s KILL "0.$((i % 4 + 1))" thpctl dax realign "$1" >/dev/null 2>&1 || struck=$((struck + 1))
-		is_equal "$(sha256sum <"$1")" "$sum" || return 1
+		is_equal "$(sha256sum <"$1")" "$sum" || { echo "after kill $i"; return 1; }
 		[ "$i" != 4 ] || make_misaligned_again "$1" || return 1
 	done
 	echo "# struck it at work $struck times"
@@ -157,7 +157,9 @@ survives_kills() { # FILE
 
 # The same data, a block off.
 make_misaligned_again() { # FILE
-	make_misaligned "$1.new" && dd if="$1" of="$1.new" bs=1M conv=notrunc status=none && mv "$1.new" "$1"
+	fallocate -l $(((MIB << 20) + 4096)) "$1.new" && fallocate -c -o 0 -l 4096 "$1.new" &&
+		dd if="$1" of="$1.new" bs=1M conv=notrunc,fsync status=none && mv "$1.new" "$1" &&
+		[ "$(pieces_off "$1" $HUGE no)" -gt 0 ]
 }
 
 killed_in_the_middle() { # KIND
@@ -249,7 +251,22 @@ device_of_4k() {
 	ok "the guest touches everything" guest_touches device 0 store
 	ok "KVM maps it by 4 KiB" has_sptes device $((MIB * 256)) 0 0
 	ok "thpd says that the device could do better" thpd_sees is_explained_by device devdax-align-small
+	ok "and so does dax check" exits_with 3 dax check /dev/dax1.0
+	ok "with the mapping" is_equal "$(dax check /dev/dax1.0 --json=short | jq -c '[.align_bytes, .node,
+		(.mappings | map([.pid, .bytes, has("huge_bytes")]))]')" "[4096,1,[[${HOLDER_PID[device]},$((MIB << 20)),false]]]"
 	stop_guest device
+}
+
+# One page of 1 GiB: whoever walked the page table would split it.
+device_of_1g() {
+	ok "a DAX device of 1 GiB pages" devdax_make 1G
+	ok "a guest on it" start_vmm large
+	ok "of 1 GiB" add_slot large 0 file path=/dev/dax1.0 bytes=1G gpa=1G
+	ok "the guest touches every 2 MiB" guest_touches large 0 store stride=2M
+	ok "KVM maps it by 1 GiB" has_sptes large 0 0 1
+	ok "dax check: all is well" exits_with 0 dax check /dev/dax1.0
+	ok "the page is whole still" has_sptes large 0 0 1
+	stop_guest large
 }
 
 service_begin
@@ -273,6 +290,7 @@ for kind in xfs ext4; do
 	not_direct $kind
 done
 device_of_4k
+device_of_1g
 fact "parts of XFS files can be exchanged" "Linux 6.10 is needed" has_exchange
 image_unmount
 live_end
