@@ -9,6 +9,7 @@
 #include "lease.h"
 #include "prepare.h"
 #include "realign_parts.h"
+#include "replace.h"
 #include "space.h"
 #include "storagefacts.h"
 
@@ -170,11 +171,21 @@ int realign_hold(struct realign *r)
 	return e < 0 ? realign_fail(r, e, "The file cannot be written back.") : 0;
 }
 
+/* What a run left that was cut off behind the exchange of names, when there was nothing more to
+ * move. */
+static void sweep(const struct realign *r)
+{
+	_cleanup_(replace_close) struct replacement place = REPLACEMENT_INIT;
+
+	(void)replace_open(r->fd, &place);
+}
+
 int realign_run(struct realign *r, const struct moves *moves)
 {
 	_cleanup_(transfer_closep) struct transfer *transfer = NULL;
 	int e;
 
+	sweep(r);
 	if (r->storage->filesystem == FILESYSTEM_OTHER)
 		return realign_fail(r, -EOPNOTSUPP, "Only files on XFS and ext4 can be realigned.");
 	e = transfer_open(&transfer);

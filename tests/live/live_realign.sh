@@ -16,6 +16,7 @@ readonly MIB=$((1 << 20)) HUGE=512
 
 test_cleanup() {
 	image_unmount
+	! mountpoint -q "$T/medium" || umount "$T/medium"
 }
 
 dax() { # VERB FILE OPTION...
@@ -170,6 +171,38 @@ survives_cuts() { # FILE
 		is_equal "$(sha256sum <"$1")" "$sum" || { echo "after cut $i"; cat "$T/cut.out"; return 1; }
 		[ $((i % 3)) != 2 ] || scatter "$1" || return 1
 	done
+}
+
+# Cut off when the new file had its name: the old one is there under the other, and there is nothing more to move.
+leaves_nothing_behind() { # FILE
+	local spare
+	spare=$(dirname "$1")/.thpd-realign.$(basename "$1")
+	dax realign "$1" --no-legend && cp "$1" "$spare" && dax realign "$1" --no-legend && [ ! -e "$spare" ]
+}
+
+# The medium takes no more writes in the middle: the image lies where there is no room any more, and every write to a new
+# place of it fails. Then the medium is replaced, and the machine started again.
+survives_bad_medium() { # KIND
+	local file room sum rc=0
+	image_unmount
+	mkdir "$T/medium" && mount -t tmpfs -o size=3G medium "$T/medium" || return 1
+	T=$T/medium image_mount "$1" 1024 || return 1
+	file=$MNT/bad
+	make_large_file "$file" || return 1
+	sum=$(sha256sum <"$file")
+	sync -f "$MNT"
+	room=$(($(df -B1 --output=used "$T/medium" | tail -n 1) + 24 * MIB))
+	mount -o remount,size=$room "$T/medium" || return 1
+	dax realign "$file" >"$T/bad.out" 2>&1 || rc=$?
+	cat "$T/bad.out"
+	# An error, not a signal, and not a hang.
+	[ $rc -gt 0 ] && [ $rc -lt 124 ] || return 1
+	mount -o remount,size=3G "$T/medium" && wait_until 20 image_unmount || return 1
+	# ext4 drops the list of files that were to vanish when it has seen an error: the space is e2fsck's to find.
+	[ "$1" != ext4 ] || e2fsck -fy "$IMAGE" || [ $? = 1 ] || return 1
+	mount -o loop "$IMAGE" "$MNT" || return 1
+	is_equal "$(sha256sum <"$file")" "$sum" && dax realign "$file" --no-legend &&
+		is_equal "$(sha256sum <"$file")" "$sum" && image_check && umount "$T/medium"
 }
 
 # The same file anew, its pieces off.
@@ -336,8 +369,10 @@ ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
 ok "$kind: killed $REALIGN_KILLS times: the data are the same" survives_kills "$MNT/killed"
 cat "$T/notes"
 ok "$kind: cut off $REALIGN_CUTS times: the data are the same" survives_cuts "$MNT/cut"
+ok "$kind: what was left behind the last step is taken away, too" leaves_nothing_behind "$MNT/cut"
 ok "$kind: the next run takes away what the last one left" dax realign "$MNT/cut" --no-legend
 ok "$kind: and the next" dax realign "$MNT/killed" --no-legend
 ok "$kind: no name is left but those that were there" is_equal "$(find "$MNT" -maxdepth 1 -name '.*' | wc -l)" 0
 ok "$kind: the file system is sound" image_check
+ok "$kind: writes fail in the middle: the data are the same" survives_bad_medium "$kind"
 live_end
