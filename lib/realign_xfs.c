@@ -44,16 +44,21 @@ static int compare(struct batch *b, const struct move *m)
 	return e < 0 ? realign_fail(b->realign, e, "What was copied cannot be read.") : 0;
 }
 
-static int exchange(struct batch *b, const struct move *m, bool is_trial)
+static int answer_exchange(struct batch *b, int e)
 {
-	int e = exchange_xfs(b->realign->fd, m->offset, b->donor_fd, m->donor_offset, m->bytes,
-			     is_trial);
-
 	if (e == -EOPNOTSUPP || e == -ENOTTY)
 		return realign_fail(b->realign, -EOPNOTSUPP,
 				    "This XFS cannot exchange parts of files (it takes mkfs.xfs -i "
 				    "exchange=1 and Linux 6.10).");
+	if (e == -EBUSY)
+		return realign_fail(b->realign, e, "Somebody changed the file.");
 	return e < 0 ? realign_fail(b->realign, e, "The file system refused the exchange.") : 0;
+}
+
+static int exchange(struct batch *b, const struct move *m, bool is_trial)
+{
+	return answer_exchange(b, exchange_xfs(b->realign->fd, m->offset, b->donor_fd,
+					       m->donor_offset, m->bytes, is_trial));
 }
 
 static int prepare(struct batch *b)
@@ -63,18 +68,27 @@ static int prepare(struct batch *b)
 	/* First, as it costs nothing. */
 	for (size_t i = 0; e == 0 && i < b->n_moves; i++)
 		e = exchange(b, &b->moves[i], true);
-	if (e == 0)
-		e = copy(b);
-	for (size_t i = 0; e == 0 && i < b->n_moves; i++)
-		e = compare(b, &b->moves[i]);
-	return e;
+	return e < 0 ? e : copy(b);
+}
+
+/* What is equal after it was noted what the file is like can be exchanged as long as it is like
+ * that: a write in between, by whomever, stops it. */
+static int exchange_if_equal(struct batch *b, const struct move *m)
+{
+	const struct freshness f = exchange_xfs_note(b->realign->fd);
+	int e = compare(b, m);
+
+	return e < 0 ? e
+		     : answer_exchange(b,
+				       exchange_xfs_if_fresh(b->realign->fd, m->offset, b->donor_fd,
+							     m->donor_offset, m->bytes, &f));
 }
 
 /* The donor holds the old blocks then: if they read otherwise, they are put back, unless it is
  * because somebody wrote to the new ones. */
 static int move(struct batch *b, const struct move *m)
 {
-	int e = exchange(b, m, false);
+	int e = exchange_if_equal(b, m);
 
 	if (e < 0)
 		return e;

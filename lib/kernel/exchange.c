@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/types.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 /* fs/xfs/libxfs/xfs_fs.h (Linux 6.10); Debian 12 has no header with it. */
@@ -13,6 +14,17 @@ struct xfs_exchange_range { /* ABI */
 };
 
 #define XFS_IOC_EXCHANGE_RANGE _IOW('X', 129, struct xfs_exchange_range)
+
+/* Likewise (Linux 6.12). */
+struct xfs_commit_range { /* ABI */
+	__s32 file1_fd;
+	__u32 pad;
+	__u64 file1_offset, file2_offset, length, flags;
+	__u64 file2_freshness[6];
+};
+
+#define XFS_IOC_START_COMMIT _IOR('X', 130, struct xfs_commit_range)
+#define XFS_IOC_COMMIT_RANGE _IOW('X', 131, struct xfs_commit_range)
 
 enum { XFS_EXCHANGE_RANGE_DSYNC = 1 << 1, XFS_EXCHANGE_RANGE_DRY_RUN = 1 << 2 };
 
@@ -36,6 +48,32 @@ int exchange_xfs(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset, u
 	};
 
 	return ioctl(fd, XFS_IOC_EXCHANGE_RANGE, &x) < 0 ? -errno : 0;
+}
+
+struct freshness exchange_xfs_note(int fd)
+{
+	struct xfs_commit_range x = {.file1_fd = 0};
+	struct freshness f = {.is_known = ioctl(fd, XFS_IOC_START_COMMIT, &x) == 0};
+
+	memcpy(f.words, x.file2_freshness, sizeof(f.words));
+	return f;
+}
+
+int exchange_xfs_if_fresh(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset,
+			  uint64_t bytes, const struct freshness *f)
+{
+	struct xfs_commit_range x = {
+		.file1_fd = donor_fd,
+		.file1_offset = donor_offset,
+		.file2_offset = offset,
+		.length = bytes,
+		.flags = XFS_EXCHANGE_RANGE_DSYNC,
+	};
+
+	if (!f->is_known)
+		return exchange_xfs(fd, offset, donor_fd, donor_offset, bytes, false);
+	memcpy(x.file2_freshness, f->words, sizeof(f->words));
+	return ioctl(fd, XFS_IOC_COMMIT_RANGE, &x) < 0 ? -errno : 0;
 }
 
 int exchange_ext4(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset, uint64_t bytes,

@@ -12,6 +12,21 @@
 int exchange_xfs(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset, uint64_t bytes,
 		 bool is_trial);
 
+/* What the file was like at one moment, as the kernel sees it. */
+struct freshness {
+	uint64_t words[6]; /* the kernel's own */
+	bool is_known;	   /* else the kernel does not compare: before Linux 6.12 */
+};
+
+/* XFS_IOC_START_COMMIT: notes what the file is like. */
+struct freshness exchange_xfs_note(int fd);
+
+/* XFS_IOC_COMMIT_RANGE: exchange_xfs(), but -EBUSY, and nothing changed, if the file was written to
+ * since it was noted, compared and exchanged in one step. Without that knowledge it is
+ * exchange_xfs(). */
+int exchange_xfs_if_fresh(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset,
+			  uint64_t bytes, const struct freshness *f);
+
 /* EXT4_IOC_MOVE_EXT: the kernel copies the range's data to the donor's blocks and exchanges them.
  * Both ranges are allocated. 0 or a negative errno: -EOPNOTSUPP (DAX, bigalloc, encryption). */
 int exchange_ext4(int fd, uint64_t offset, int donor_fd, uint64_t donor_offset, uint64_t bytes,

@@ -15,6 +15,7 @@ readonly MIB=$((1 << 20)) HUGE=512
 : "${REALIGN_KIND:=xfs}" "${REALIGN_CUTS:=20}" "${REALIGN_KILLS:=150}" "${REALIGN_LAYOUTS:=12}" "${REALIGN_SEED:=1}"
 
 test_cleanup() {
+	[ -z "${break_time:-}" ] || echo "$break_time" >$BREAK_TIME
 	image_unmount
 	! mountpoint -q "$T/medium" || umount "$T/medium"
 }
@@ -240,6 +241,27 @@ gives_way() { # FILE
 	[ $opened -gt 0 ]
 }
 
+readonly BREAK_TIME=/proc/sys/fs/lease-break-time
+break_time=$(cat $BREAK_TIME)
+
+# thpctl stands still right before the exchange, for longer than the kernel keeps a writer waiting: the write is not lost.
+# Every ioctl comes late; the writer comes when the kernel has noted what the file is like (XFS_IOC_START_COMMIT).
+loses_no_late_write() { # FILE
+	local pid rc=0
+	fallocate -l $((2 * MIB + 4096)) "$1" && misplace "$1" && head -c $((2 * MIB)) /dev/urandom >"$T/news" &&
+		dd if="$T/news" of="$1" bs=1M conv=notrunc,fsync status=none && echo 1 >$BREAK_TIME || return 1
+	strace -f -o "$T/ioctls" -e trace=ioctl -e inject=ioctl:delay_enter=2500ms \
+		"$THPD_BUILD/thpctl" dax realign "$1" >"$T/late.out" 2>&1 &
+	pid=$!
+	wait_until 90 grep -q '0x58, 0x82.* = 0' "$T/ioctls"
+	printf 'late' | dd of="$1" bs=1 conv=notrunc status=none
+	wait $pid || rc=$?
+	echo "$break_time" >$BREAK_TIME
+	cat "$T/late.out"
+	[ $rc != 0 ] && grep -qF 'Somebody changed the file' "$T/late.out" && is_equal "$(head -c 4 "$1")" late &&
+		is_equal "$(tail -c +5 "$1" | sha256sum)" "$(tail -c +5 "$T/news" | sha256sum)"
+}
+
 process_has_open() { # PID FILE
 	find "/proc/$1/fd" -lname "$2" | grep -q .
 }
@@ -354,7 +376,7 @@ is_dry() { # FILE
 
 # What a sanitizer makes slower is not what decides here.
 is_sanitized "$THPD_BUILD/thpctl" && REALIGN_KILLS=$((REALIGN_KILLS / 5))
-live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr setfacl setfattr
+live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr strace setfacl setfattr
 note "REALIGN_SEED=$REALIGN_SEED"
 kind=$REALIGN_KIND
 ok "$kind: an image" image_mount "$kind" 2048 || exit 1
@@ -366,6 +388,7 @@ check_refusals
 ok "$kind: a large file" realigns "$MNT/large"
 ok "$kind: once more, nothing is to be done" leaves_as_it_was "$MNT/large" dax realign "$MNT/large" --no-legend
 ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
+[ "$kind" != xfs ] || ok "$kind: a write right before the exchange, behind the lease, is kept" loses_no_late_write "$MNT/late"
 ok "$kind: killed $REALIGN_KILLS times: the data are the same" survives_kills "$MNT/killed"
 cat "$T/notes"
 ok "$kind: cut off $REALIGN_CUTS times: the data are the same" survives_cuts "$MNT/cut"
