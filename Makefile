@@ -141,7 +141,7 @@ FLAGS_LINE := $(CC) $(BASE_CFLAGS) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS)
 $(B)/flags: FORCE
 	@mkdir -p $(B); echo '$(subst ','\'',$(FLAGS_LINE))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_LINE))' > $@
 
-.PHONY: FORCE all run check bench lab check-lab lab-shell lint format install clean
+.PHONY: FORCE all run check bench lab check-lab check-lab-cuts lab-shell lint format install clean
 
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -305,6 +305,10 @@ lab: lab-deps ## fetch and build the virtual KVM hosts of check-lab into build/l
 check-lab: lab ## run the scenarios in them: KERNELS='6.1 6.12 7' SCENARIOS='seeds kvm' JOBS=3
 	$(Q)$(MAKE) --no-print-directory -s all lab-programs
 	$(Q)tests/lab/check.sh build/$(MODE)
+
+check-lab-cuts: lab ## cut the power of one while it realigns files: KERNELS='6.12' KINDS='xfs ext4' CUTS=20; half an hour
+	$(Q)$(MAKE) --no-print-directory -s all lab-programs
+	$(Q)tests/lab/cuts.sh build/$(MODE)
 
 lab-shell: lab ## a root shell in one, thpd installed: KERNEL=6.12
 	$(Q)$(MAKE) --no-print-directory -s all lab-programs

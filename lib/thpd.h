@@ -76,6 +76,11 @@ THPD_API int thpd_reasons(char **ret_json);
 }
 #endif
 
+/* Maps the file as a VMM would, for reading, and counts page faults: {"tried_bytes","huge_bytes"},
+ * of the first GiB of aligned pieces; huge is what came whole by one fault. -EOPNOTSUPP for a file
+ * that is not mapped directly. */
+THPD_API int thpd_dax_probe(const char *path, char **ret_json, const char **ret_why);
+
 /* Tells the file system to give files that are made in the directory extents of whole multiples of
  * unit_bytes: an extent size hint that is inherited (XFS). It does not align them in the device,
  * but keeps them from being cut elsewhere. A hint that is there already and fits stays. 0,

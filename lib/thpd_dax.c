@@ -19,6 +19,7 @@
 #include "layout_checkup.h"
 #include "layout_json.h"
 #include "prepare.h"
+#include "probe.h"
 #include "realign.h"
 #include "space.h"
 #include "storagefacts.h"
@@ -447,4 +448,42 @@ int thpd_dax_hint(const char *directory, uint64_t unit_bytes, const char **ret_w
 				   "The file system takes no hint for the size of extents.");
 	return r < 0 ? answer_fail(ret_why, r, "The hint for the size of extents cannot be set.")
 		     : 0;
+}
+
+enum { PROBE_BYTES_MAX = 1 << 30 };
+
+static int probe(struct sys *sys, const char *path, struct probe *ret, const char **ret_why)
+{
+	_cleanup_(inspection_clear) struct inspection inspection = {0};
+	_cleanup_close_ int fd = open_file(path, O_RDONLY, ret_why);
+	int r = fd;
+
+	if (r >= 0)
+		r = inspect(sys, fd, &inspection, ret_why);
+	if (r < 0)
+		return r;
+	if (inspection.storage.is_dax != ANSWER_YES)
+		return answer_fail(ret_why, -EOPNOTSUPP, "The file is not mapped directly (DAX).");
+	r = probe_file(fd, &inspection.huge, PROBE_BYTES_MAX, ret);
+	return r < 0 ? answer_fail(ret_why, r, "The file cannot be mapped and read.") : 0;
+}
+
+int thpd_dax_probe(const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	struct probe p = {0};
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	r = probe(&sys, path, &p, ret_why);
+	if (r < 0)
+		return r;
+	r = object ? json_add_u64(object, "tried_bytes", p.tried_bytes) : -ENOMEM;
+	if (r == 0)
+		r = json_add_u64(object, "huge_bytes", p.huge_bytes);
+	if (r == 0)
+		r = answer_take_text(TAKE_PTR(object), ret_json);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
 }

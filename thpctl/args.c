@@ -25,6 +25,7 @@ enum option_id {
 	OPTION_SIZE,
 	OPTION_ALIGN,
 	OPTION_DRY_RUN,
+	OPTION_PROBE,
 };
 
 #define BIT(option) (1u << ((option)-OPTION_WAIT))
@@ -57,7 +58,7 @@ static const struct {
 	[VERB_RECORD] = {"record", 2, INT16_MAX, BIT(OPTION_SCRUB), "DIR VM|PID... [--scrub]",
 			 "Record host and VMs into DIR for a bug report"},
 	[VERB_RELOAD] = {"reload", 0, 0, 0, "", "Read the configuration again"},
-	[VERB_DAX_CHECK] = {"dax check", 1, 1, 0, "FILE",
+	[VERB_DAX_CHECK] = {"dax check", 1, 1, BIT(OPTION_PROBE), "FILE [--probe]",
 			    "Which parts of FILE can be mapped huge; exit status 3 if some cannot"},
 	[VERB_DAX_CREATE] = {"dax create", 1, 1, BIT(OPTION_SIZE) | BIT(OPTION_ALIGN),
 			     "FILE --size=BYTES [--align=2M|1G]",
@@ -84,6 +85,7 @@ static const struct option long_options[] = {
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"align", required_argument, NULL, OPTION_ALIGN},
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+	{"probe", no_argument, NULL, OPTION_PROBE},
 	{NULL, 0, NULL, 0},
 };
 
@@ -176,6 +178,9 @@ static int take_verb_option(int option, struct args *a)
 		return 0;
 	case OPTION_DRY_RUN:
 		a->is_dry_run = true;
+		return 0;
+	case OPTION_PROBE:
+		a->is_probing = true;
 		return 0;
 	case OPTION_SIZE:
 		return args_parse_size(optarg, &a->size_bytes);

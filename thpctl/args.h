@@ -44,6 +44,7 @@ struct args {
 	const char *snapshot_file; /* --snapshot; "-" = stdin */
 	bool is_scrubbed;	   /* --scrub */
 	bool is_dry_run;	   /* --dry-run */
+	bool is_probing;	   /* --probe */
 	uint64_t size_bytes;	   /* --size; 0: not given */
 	uint64_t align_bytes;	   /* --align: 2 MiB or 1 GiB */
 	enum verb verb;

@@ -22,6 +22,21 @@ static int fail(const char *path, int err, const char *why)
 	return EXIT_FAILED;
 }
 
+/* What thpctl's own mapping of the file showed, as a part of the report. */
+static int add_probe(const struct args *a, struct json_object *report)
+{
+	_free_ char *text = NULL;
+	const char *why = NULL;
+	int r = thpd_dax_probe(a->words[0], &text, &why);
+	struct json_object *probe = r < 0 ? NULL : document_parse(text);
+
+	if (r < 0)
+		return fail(a->words[0], r, why);
+	if (!probe || json_object_object_add(report, "probe", probe) < 0)
+		return fail(a->words[0], -ENOMEM, NULL);
+	return EXIT_OK;
+}
+
 /* Prints what was answered about the file. */
 static int show(const struct args *a, int r, const char *text, const char *why)
 {
@@ -32,6 +47,8 @@ static int show(const struct args *a, int r, const char *text, const char *why)
 	report = document_parse(text);
 	if (!report)
 		return fail(a->words[0], -ENOMEM, NULL);
+	if (a->is_probing && add_probe(a, report) != EXIT_OK)
+		return EXIT_FAILED;
 	if (a->json != JSON_FORM_NONE)
 		r = document_print(stdout, report, a->json);
 	else

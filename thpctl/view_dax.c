@@ -75,6 +75,18 @@ static void print_mappings(FILE *f, struct json_object *report, bool is_raw)
 	}
 }
 
+static void print_probe(FILE *f, struct json_object *report, bool is_raw)
+{
+	struct json_object *probe = field_object(report, "probe");
+	char tried[FORMAT_MAX], huge[FORMAT_MAX];
+
+	if (probe)
+		fprintf(f,
+			"Mapped by thpctl itself: %s of %s came by one fault for each huge page.\n",
+			format_bytes(field_u64_or_0(probe, "huge_bytes"), is_raw, huge),
+			format_bytes(field_u64_or_0(probe, "tried_bytes"), is_raw, tried));
+}
+
 static void print_effort(FILE *f, struct json_object *report, bool is_raw)
 {
 	uint64_t to_move = field_u64_or_0(report, "to_move_bytes");
@@ -127,6 +139,7 @@ int view_dax_print(FILE *f, struct json_object *report, const struct args *a)
 	print_share(f, report, "huge", a->is_raw);
 	print_share(f, report, "gigantic", a->is_raw);
 	print_mappings(f, report, a->is_raw);
+	print_probe(f, report, a->is_raw);
 	print_effort(f, report, a->is_raw);
 	fputc('\n', f);
 	checks_print(f, report, false);

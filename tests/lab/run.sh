@@ -4,6 +4,8 @@
 #
 #   run.sh BUILD-DIR KERNEL SCENARIO     TAP on stdout; 0 passed, 1 failed, 2 no result (the machine did not
 #                                        come to an end, or the emulator erred: the caller may try once more)
+#                                        LAB_PMEM=DIR keeps the NVDIMMs there, for the next boot; LAB_CUT=SECONDS cuts
+#                                        the power so long after the machine has said CUT-READY
 #   run.sh BUILD-DIR KERNEL --shell      a root shell on this terminal; leave it with `exit`
 #
 # A scenario is tests/lab/scenarios/NAME.sh, run there as root on a booted system with the built programs in
@@ -14,7 +16,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
 BUILD=$1 KERNEL=$2 SCENARIO=$3
 LAB=$PWD/build/lab
-RUN=$LAB/runs/$KERNEL-$SCENARIO
+RUN=$LAB/runs/$KERNEL-${SCENARIO//\//-}
+: "${LAB_PMEM:=$RUN}" "${LAB_CUT:=}" "${LAB_KIND:=xfs}"
 SECONDS_MAX=${LAB_SECONDS:-600}
 PMEM=()
 # A complaint of the kernel fails the run, whatever the scenario says.
@@ -38,7 +41,7 @@ write_run_script() { # FILE
 		modprobe -a kvm_amd nfit nd_pmem dax_pmem device_dax
 		udevadm settle
 		echo 0 >/proc/sys/kernel/numa_balancing
-		export THPD_BUILD=/lab/build THPD_POLL=0.5 KERNEL=$KERNEL
+		export THPD_BUILD=/lab/build THPD_POLL=0.5 KERNEL=$KERNEL LAB_KIND=$LAB_KIND
 		trap 'read -r up _ </proc/uptime; echo "LAB-UPTIME \${up%.*}"' EXIT
 		cd /lab
 		$2
@@ -69,8 +72,8 @@ make_payload() { # COMMAND
 add_pmem() {
 	local node
 	for node in 0 1; do
-		truncate -s 4G "$RUN/pmem$node"
-		PMEM+=(-object "memory-backend-file,id=nv$node,share=on,mem-path=$RUN/pmem$node,size=4G,align=1G"
+		truncate -s 4G "$LAB_PMEM/pmem$node"
+		PMEM+=(-object "memory-backend-file,id=nv$node,share=on,mem-path=$LAB_PMEM/pmem$node,size=4G,align=1G"
 			-device "nvdimm,id=nvdimm$node,memdev=nv$node,node=$node")
 	done
 }
@@ -98,10 +101,17 @@ run_scenario() {
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null; do
 		! is_misled || kill "$pid"
+		[ -z "$LAB_CUT" ] || ! grep -qa '^CUT-READY' "$RUN/out.raw" 2>/dev/null || cut_off "$pid"
 		sleep 1
 	done
 	wait "$pid" || true
 	tr -d '\r' <"$RUN/out.raw" >"$RUN/out.log" 2>/dev/null || true
+}
+
+cut_off() { # PID
+	sleep "$LAB_CUT"
+	LAB_CUT=''
+	pkill -KILL -P "$1" || kill -KILL "$1"
 }
 
 is_misled() {

@@ -102,6 +102,7 @@ check_mappings() {
 check_edges() {
 	: >"$MNT/empty"
 	ok "an empty file has nothing that is wrong" exits_with 0 dax check "$MNT/empty"
+	ok "a file that is not mapped directly is not probed" complains_of 'not mapped directly' dax check "$MNT/empty" --probe
 	ok "a directory is refused" complains_of 'no regular file' dax check "$MNT"
 	mkfifo "$MNT/fifo"
 	ok "a FIFO does not hang it" complains_of 'no regular file' dax check "$MNT/fifo"

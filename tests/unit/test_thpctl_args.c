@@ -59,7 +59,7 @@ static void every_verb_is_known(void **state)
 		[VERB_CAT_CONFIG] = "cat-config",
 		[VERB_RECORD] = "record d 1 2 3",
 		[VERB_RELOAD] = "reload",
-		[VERB_DAX_CHECK] = "dax check f",
+		[VERB_DAX_CHECK] = "dax check f --probe",
 		[VERB_DAX_CREATE] = "dax create f --size=2M",
 		[VERB_DAX_PREALLOC] = "dax prealloc f",
 		[VERB_DAX_REALIGN] = "dax realign f --dry-run",

@@ -51,6 +51,11 @@ says_huge() {
 		"[[${HOLDER_PID[$1]},$bytes]]"
 }
 
+# By thpctl's own page faults.
+comes_huge() { # FILE TRIED HUGE
+	is_equal "$(dax check "$1" --probe --json=short | jq -c '.probe | [.tried_bytes, .huge_bytes]')" "[$2,$3]"
+}
+
 # start_guest NAME FILE [WORDS...]
 start_guest() {
 	start_vmm "$1" && add_slot "$1" 0 file bytes=${MIB}M gpa=1G "path=$2" "${@:3}"
@@ -111,6 +116,7 @@ made_files() { # KIND
 	ok "$1: a guest on it" start_guest made $MNT/made
 	ok "$1: the guest touches everything" guest_touches made 0 store
 	ok "$1: KVM maps it by 2 MiB" has_sptes made 0 $((MIB / 2)) 0
+	ok "$1: it came by huge pages to thpctl, too" comes_huge $MNT/made $((MIB << 20)) $((MIB << 20))
 	ok "$1: check says so of the VMM, where that can be seen" says_huge made $MNT/made $((MIB << 20))
 	ok "$1: and thpd, as far as can be known" thpd_sees counts_as_huge made
 	stop_guest made
@@ -133,6 +139,7 @@ files_that_are_off() { # KIND
 repaired() { # KIND REPLACED
 	ok "$1: realign" is_equal "$(dax realign $MNT/off --json=short | jq -c '[.aligned, .replaced]')" "[true,$2]"
 	ok "$1: another reader sees it aligned" all_aligned $MNT/off $HUGE
+	ok "$1: it comes by huge pages" comes_huge $MNT/off $((MIB << 20)) $((MIB << 20))
 	ok "$1: the guest again" start_guest again $MNT/off
 	ok "$1: every word is where it was" guest_touches again 0 check
 	ok "$1: KVM maps it by 2 MiB" has_sptes again 0 $((MIB / 2)) 0
@@ -209,6 +216,7 @@ addresses_that_are_off() { # KIND
 	ok "$1: the guest touches everything" guest_touches after 0 store
 	ok "$1: still by 4 KiB: the kernel keeps to the small entries" has_sptes after $((MIB * 256)) 0 0
 	ok "$1: thpd says so, where that can be seen" thpd_sees counts_as_small after
+	ok "$1: and so do the faults of thpctl" comes_huge $MNT/colour $((MIB << 20)) 0
 	stop_guest after
 	ok "$1: the cure: the inode is evicted" mount_again
 	ok "$1: the guest again" start_guest cured $MNT/colour
@@ -257,6 +265,15 @@ device_of_4k() {
 	stop_guest device
 }
 
+device_of_2m() {
+	ok "a DAX device of 2 MiB pages" devdax_make 2M
+	ok "a guest on it" start_guest middle /dev/dax1.0
+	ok "the guest touches everything" guest_touches middle 0 store
+	ok "KVM maps it by 2 MiB" has_sptes middle 0 $((MIB / 2)) 0
+	ok "thpd says that it is a device's, and looks no further" thpd_sees is_explained_by middle dax
+	stop_guest middle
+}
+
 # One page of 1 GiB: whoever walked the page table would split it.
 device_of_1g() {
 	ok "a DAX device of 1 GiB pages" devdax_make 1G
@@ -290,6 +307,7 @@ for kind in xfs ext4; do
 	not_direct $kind
 done
 device_of_4k
+device_of_2m
 device_of_1g
 fact "parts of XFS files can be exchanged" "Linux 6.10 is needed" has_exchange
 image_unmount
