@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "log.h"
 #include "manager.h"
 #include "preparing.h"
+#include "signals.h"
 
 #define DEFAULT_RUNTIME_DIR "/run/thpd"
 
@@ -143,34 +143,6 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
 	return 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
-{
-	(void)si;
-	(void)userdata;
-	(void)sd_notify(0, "STOPPING=1");
-	return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
-static int add_signals(sd_event *event, struct manager *m)
-{
-	sigset_t mask;
-	int r;
-
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-		return -errno;
-	(void)signal(SIGPIPE, SIG_IGN);
-	r = sd_event_add_signal(event, NULL, SIGTERM, on_stop, NULL);
-	if (r >= 0)
-		r = sd_event_add_signal(event, NULL, SIGINT, on_stop, NULL);
-	if (r >= 0)
-		r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, m);
-	return r < 0 ? r : 0;
-}
-
 /* Passes r on. */
 static int explained(int r, const char *what_failed)
 {
@@ -203,7 +175,7 @@ static int serve(sd_event *event, struct manager *m, const struct arguments *a)
 	int r = make_runtime_dir(a->manager.runtime_dir);
 
 	if (r == 0)
-		r = explained(add_signals(event, m), "signals cannot be received");
+		r = explained(signals_take(event, on_reload, m), "signals cannot be received");
 	if (r == 0)
 		r = open_bus(event, m, a->manager.runtime_dir, &bus);
 	if (r == 0)

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 #include "config.h"
 #include "entries.h"
 #include "log.h"
+#include "signals.h"
 #include "sys.h"
 #include "thpd.h"
 
@@ -453,22 +453,9 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si,
 
 static int add_sources(struct preparing *p)
 {
-	sigset_t mask;
-	int r;
+	int r = signals_take(p->event, on_reload, p);
 
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-		return -errno;
-	/* Without a handler they end the loop. */
-	r = sd_event_add_signal(p->event, NULL, SIGTERM, NULL, NULL);
-	if (r >= 0)
-		r = sd_event_add_signal(p->event, NULL, SIGINT, NULL, NULL);
-	if (r >= 0)
-		r = sd_event_add_signal(p->event, NULL, SIGHUP, on_reload, p);
-	if (r >= 0)
+	if (r == 0)
 		r = sd_event_add_time(p->event, &p->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer,
 				      p);
 	return r < 0 ? r : 0;
@@ -485,7 +472,6 @@ static int serve(struct preparing *p)
 	if (r == 0) {
 		(void)sd_notify(0, "READY=1");
 		r = sd_event_loop(p->event);
-		(void)sd_notify(0, "STOPPING=1");
 	}
 	if (r < 0)
 		log_error("stopped: %s", strerror(-r));
