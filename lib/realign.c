@@ -192,6 +192,8 @@ int realign_run(struct realign *r, const struct moves *moves)
 	if (e < 0)
 		return realign_fail(r, e, "No buffers for copying (io_uring).");
 	transfer_use_direct(r->fd);
-	e = run_moves(r, transfer, moves);
+	if (moves->n_items == 0)
+		return 0;
+	e = r->is_copying ? -EOPNOTSUPP : run_moves(r, transfer, moves);
 	return e == -EOPNOTSUPP && r->moved_bytes == 0 ? run_replacement(r, transfer, moves) : e;
 }

@@ -17,6 +17,7 @@ struct realign {
 	const struct alignment *alignment; /* of the file as it was found, in pieces of `unit` */
 	uint64_t unit;
 	bool fills_holes; /* holes are what is to be given space */
+	bool is_copying;  /* as a copy of the file, even where its parts could be moved */
 	void (*progress)(void *userdata, uint64_t done_bytes, uint64_t all_bytes); /* may be NULL */
 	void *userdata;
 	uint64_t moved_bytes, copied_bytes; /* out */

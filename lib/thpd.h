@@ -50,6 +50,7 @@ THPD_API int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t uni
 struct thpd_dax_request {
 	uint64_t unit_bytes; /* 2 MiB or 1 GiB */
 	int holes;	     /* give space to pieces that are holes, instead */
+	int copy;	     /* by a copy of the whole file, even where its parts could be moved */
 	int dry_run;	     /* only say what there is to do, and whether the file is free */
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *userdata, uint64_t done_bytes, uint64_t all_bytes);
@@ -59,22 +60,16 @@ struct thpd_dax_request {
 /* Moves the pieces of a file that are misaligned or split to aligned space, the data with them. The
  * file must be nobody else's: refused (-EBUSY) if anyone has it open or mapped, and given up, with
  * what was moved so far, as soon as anyone wants to. Killed at any moment, each piece lies where it
- * lay or where it shall lie, and the data are the same. XFS with exchange-range. The answer is that
- * of thpd_dax_check() afterwards, and "to_move_bytes", "moved_bytes", "copied_bytes"; where parts
- * of the file could not be moved and a copy has taken its place, "replaced". */
+ * lay or where it shall lie, and the data are the same. Where parts cannot be moved (ext4 that is
+ * mapped directly, XFS without exchange-range) a copy takes the file's place. The answer is that of
+ * thpd_dax_check() afterwards, and "to_move_bytes", "moved_bytes", "copied_bytes"; where a copy has
+ * taken its place, "replaced". */
 THPD_API int thpd_dax_realign(const char *path, const struct thpd_dax_request *request,
 			      char **ret_json, const char **ret_why);
 
 /* Who has the file open or mapped, this process apart: [{"pid","open","mapped"}]. Processes that
  * do not let themselves be read are not in it. */
 THPD_API int thpd_dax_users(const char *path, char **ret_json, const char **ret_why);
-
-/* All reasons: [{"slug","sentence","cure"}]. */
-THPD_API int thpd_reasons(char **ret_json);
-
-#ifdef __cplusplus
-}
-#endif
 
 /* Maps the file as a VMM would, for reading, and counts page faults: {"tried_bytes","huge_bytes"},
  * of the first GiB of aligned pieces; huge is what came whole by one fault. -EOPNOTSUPP for a file
@@ -86,3 +81,10 @@ THPD_API int thpd_dax_probe(const char *path, char **ret_json, const char **ret_
  * but keeps them from being cut elsewhere. A hint that is there already and fits stays. 0,
  * -EOPNOTSUPP where there is no such hint, or another negative errno. */
 THPD_API int thpd_dax_hint(const char *directory, uint64_t unit_bytes, const char **ret_why);
+
+/* All reasons: [{"slug","sentence","cure"}]. */
+THPD_API int thpd_reasons(char **ret_json);
+
+#ifdef __cplusplus
+}
+#endif

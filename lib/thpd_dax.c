@@ -330,6 +330,7 @@ static int realign_opened(struct sys *sys, const char *path, int fd,
 										 : &before.gigantic,
 				  .unit = request->unit_bytes,
 				  .fills_holes = request->holes,
+				  .is_copying = request->copy,
 				  .new_fd = -EBADF,
 				  .progress = request->progress,
 				  .userdata = request->userdata};

@@ -26,9 +26,11 @@ enum option_id {
 	OPTION_ALIGN,
 	OPTION_DRY_RUN,
 	OPTION_PROBE,
+	OPTION_COPY,
 };
 
-#define BIT(option) (1u << ((option)-OPTION_WAIT))
+#define BIT(option)	   (1u << ((option)-OPTION_WAIT))
+#define OPTIONS_OF_REALIGN (BIT(OPTION_ALIGN) | BIT(OPTION_DRY_RUN) | BIT(OPTION_COPY))
 
 static const struct {
 	const char *name;
@@ -63,11 +65,11 @@ static const struct {
 	[VERB_DAX_CREATE] = {"dax create", 1, 1, BIT(OPTION_SIZE) | BIT(OPTION_ALIGN),
 			     "FILE --size=BYTES [--align=2M|1G]",
 			     "Make FILE so that all of it can be mapped huge"},
-	[VERB_DAX_PREALLOC] = {"dax prealloc", 1, 1, BIT(OPTION_ALIGN) | BIT(OPTION_DRY_RUN),
-			       "FILE [--align=2M|1G] [--dry-run]",
+	[VERB_DAX_PREALLOC] = {"dax prealloc", 1, 1, OPTIONS_OF_REALIGN,
+			       "FILE [--align=2M|1G] [--dry-run] [--copy]",
 			       "Give the holes of FILE aligned space; nobody may have it open"},
-	[VERB_DAX_REALIGN] = {"dax realign", 1, 1, BIT(OPTION_ALIGN) | BIT(OPTION_DRY_RUN),
-			      "FILE [--align=2M|1G] [--dry-run]",
+	[VERB_DAX_REALIGN] = {"dax realign", 1, 1, OPTIONS_OF_REALIGN,
+			      "FILE [--align=2M|1G] [--dry-run] [--copy]",
 			      "Move what is misaligned in FILE; nobody may have it open"},
 };
 
@@ -86,6 +88,7 @@ static const struct option long_options[] = {
 	{"align", required_argument, NULL, OPTION_ALIGN},
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{"probe", no_argument, NULL, OPTION_PROBE},
+	{"copy", no_argument, NULL, OPTION_COPY},
 	{NULL, 0, NULL, 0},
 };
 
@@ -181,6 +184,9 @@ static int take_verb_option(int option, struct args *a)
 		return 0;
 	case OPTION_PROBE:
 		a->is_probing = true;
+		return 0;
+	case OPTION_COPY:
+		a->is_copying = true;
 		return 0;
 	case OPTION_SIZE:
 		return args_parse_size(optarg, &a->size_bytes);

@@ -45,6 +45,7 @@ struct args {
 	bool is_scrubbed;	   /* --scrub */
 	bool is_dry_run;	   /* --dry-run */
 	bool is_probing;	   /* --probe */
+	bool is_copying;	   /* --copy */
 	uint64_t size_bytes;	   /* --size; 0: not given */
 	uint64_t align_bytes;	   /* --align: 2 MiB or 1 GiB */
 	enum verb verb;

@@ -129,6 +129,7 @@ int verb_dax_realign(const struct args *a)
 	struct thpd_dax_request request = {.unit_bytes = a->align_bytes,
 					   .holes = a->verb == VERB_DAX_PREALLOC,
 					   .dry_run = a->is_dry_run,
+					   .copy = a->is_copying,
 					   .userdata = &bar};
 	_free_ char *text = NULL;
 	const char *why = NULL;

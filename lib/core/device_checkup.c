@@ -57,9 +57,7 @@ static void check_mapping(const struct mapping *m, uint64_t page, struct check_l
 
 	if (off != 0)
 		CHECK_ADD(list, "mapping", CHECK_NOTE,
-			  "Let the VMM map it at a multiple (QEMU: align=1G), from a multiple on, "
-			  "and "
-			  "in multiples.",
+			  "Let the VMM map it at, from and in multiples (QEMU: align=1G).",
 			  "Process %d maps it at an address, from a place or in a size that is no "
 			  "multiple of %llu KiB: KVM cannot map all of it by such pages.",
 			  (int)m->pid, kib(page));

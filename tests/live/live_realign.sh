@@ -71,10 +71,10 @@ what_it_is() { # FILE
 	stat -c '%s %a %u %g %y %h' "$1"
 }
 
-realigns() { # FILE
+realigns() { # FILE [OPTION...]
 	local before
 	before=$(what_it_is "$1")
-	dax realign "$1" --no-legend || return 1
+	dax realign "$@" --no-legend || return 1
 	sync "$MNT"
 	is_equal "$(what_it_is "$1")" "$before" && is_realigned "$1"
 }
@@ -359,6 +359,16 @@ keeps_all() { # FILE
 	is_equal "$(all_of "$1")" "$before" && is_realigned "$1" && [ -L "$T/link" ]
 }
 
+# With --copy, and with nothing to do no copy is made.
+copies_on_demand() { # FILE
+	local inode
+	make_large_file "$1" || return 1
+	inode=$(stat -c %i "$1")
+	realigns "$1" --copy && [ "$(stat -c %i "$1")" != "$inode" ] || return 1
+	inode=$(stat -c %i "$1")
+	dax realign "$1" --copy --no-legend && is_equal "$(stat -c %i "$1")" "$inode" && rm "$1"
+}
+
 # Where a copy would take its place the other name would keep the old one.
 has_other_names() { # FILE
 	local rc=0
@@ -386,6 +396,7 @@ ok "$kind: what was written a moment ago is kept" keeps_what_is_not_on_the_mediu
 ok "$kind: owner, mode, times, ACL, attributes and flags are kept" keeps_all "$MNT/all"
 check_refusals
 ok "$kind: a large file" realigns "$MNT/large"
+ok "$kind: another, by a copy" copies_on_demand "$MNT/another"
 ok "$kind: once more, nothing is to be done" leaves_as_it_was "$MNT/large" dax realign "$MNT/large" --no-legend
 ok "$kind: somebody opens it in the middle" gives_way "$MNT/large"
 [ "$kind" != xfs ] || ok "$kind: a write right before the exchange, behind the lease, is kept" loses_no_late_write "$MNT/late"

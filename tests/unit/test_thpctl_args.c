@@ -62,7 +62,7 @@ static void every_verb_is_known(void **state)
 		[VERB_DAX_CHECK] = "dax check f --probe",
 		[VERB_DAX_CREATE] = "dax create f --size=2M",
 		[VERB_DAX_PREALLOC] = "dax prealloc f",
-		[VERB_DAX_REALIGN] = "dax realign f --dry-run",
+		[VERB_DAX_REALIGN] = "dax realign f --dry-run --copy",
 	};
 	struct args a;
 	char error[512];
