@@ -34,13 +34,21 @@ enum {
 	HUGE_BYTES = 2 << 20,
 	QUIET_US = 2000000,  /* nothing happened to a file for so long */
 	RETRY_US = 10000000, /* for a directory that is not there */
-	WAITING_MAX = 65536,
+	WAITING_MAX = 4096,
 };
 
+/* Which file, and of which moment; of a directory the moment is left out. */
+struct identity {
+	uint32_t dev_major, dev_minor;
+	uint64_t ino;
+	struct statx_timestamp ctime;
+};
+
+/* Not held open, so that its file system can be unmounted; what is there now is compared. */
 struct directory {
 	char *path; /* owned */
-	int fd;	    /* -EBADF: it is not there, or not any more */
-	sd_event_source *watch;
+	struct identity identity;
+	sd_event_source *watch; /* NULL: it is not there, or not any more */
 };
 
 struct waiting {
@@ -48,6 +56,9 @@ struct waiting {
 	char name[256];
 	uint64_t due_us;
 };
+
+/* What was done with, as it was then: thpd's own opening and closing is an event, too. */
+enum { DONE_MAX = 1024 };
 
 struct tally {
 	uint64_t right, off, given_space;
@@ -61,7 +72,10 @@ struct preparing {
 	size_t n_directories;
 	struct waiting *waiting; /* owned */
 	size_t n_waiting;
+	struct identity done[DONE_MAX]; /* a ring */
+	size_t n_done;
 	struct tally tally;
+	bool has_overflowed;
 	sd_event_source *timer;
 };
 
@@ -78,10 +92,10 @@ static void tell_status(const struct preparing *p)
 	size_t n_watched = 0;
 
 	for (size_t i = 0; i < p->n_directories; i++)
-		n_watched += p->directories[i].fd >= 0;
+		n_watched += p->directories[i].watch != NULL;
 	(void)sd_notifyf(0,
-			 "STATUS=%zu of %zu directories watched; %llu files lie right, %llu do "
-			 "not, %llu were given space",
+			 "STATUS=%zu of %zu directories watched; files found right: %llu, off: "
+			 "%llu; %llu were given space",
 			 n_watched, p->n_directories, (unsigned long long)p->tally.right,
 			 (unsigned long long)p->tally.off,
 			 (unsigned long long)p->tally.given_space);
@@ -121,33 +135,55 @@ static int parse_finding(const char *text, struct finding *ret)
 	return 0;
 }
 
-static int check_file(const char *path, const char *shown, struct finding *ret)
+static int answer(int r, char *text, const char *why, const char *shown, struct finding *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	const char *why = NULL;
-	int r = thpd_dax_check(path, &text, &why);
+	_cleanup_free_ char *owned = text;
 
-	if (r < 0) {
+	if (r == 0)
+		r = parse_finding(owned, ret);
+	if (r < 0)
 		log_warning("%s: %s %s", shown, why ? why : "It cannot be checked.", strerror(-r));
-		return r;
-	}
-	return parse_finding(text, ret);
+	return r;
 }
 
-static bool give_space(const char *path, const char *shown)
+static int check_file(const char *path, const char *shown, struct finding *ret)
+{
+	const char *why = NULL;
+	char *text = NULL;
+	int r = thpd_dax_sums(path, &text, &why);
+
+	return answer(r, text, why, shown, ret);
+}
+
+/* 1: somebody has it open or mapped. */
+static bool is_in_use(const char *path)
+{
+	_cleanup_(json_putp) struct json_object *users = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	if (thpd_dax_users(path, &text, NULL) < 0)
+		return false;
+	users = json_tokener_parse(text);
+	return users && json_object_array_length(users) > 0;
+}
+
+/* What the file is like afterwards: a copy may have taken its place. 0, -EBUSY or another negative
+ * errno, logged. */
+static int give_space(const char *path, const char *shown, struct finding *ret)
 {
 	const struct thpd_dax_request request = {.unit_bytes = HUGE_BYTES, .holes = true};
-	_cleanup_free_ char *text = NULL;
 	const char *why = NULL;
-	int r = thpd_dax_realign(path, &request, &text, &why);
+	char *text = NULL;
+	int r = is_in_use(path) ? -EBUSY : thpd_dax_realign(path, &request, &text, &why);
 
-	if (r == -EBUSY)
+	if (r == -EBUSY) {
 		log_info("%s: not given space while it is in use", shown);
-	else if (r < 0)
-		log_warning("%s: not given space: %s %s", shown, why ? why : "", strerror(-r));
-	else
+		return r;
+	}
+	r = answer(r, text, why, shown, ret);
+	if (r == 0)
 		log_info("%s: its holes were given aligned space", shown);
-	return r == 0;
+	return r;
 }
 
 static void tell(struct preparing *p, const char *shown, const struct finding *f)
@@ -166,40 +202,96 @@ static void tell(struct preparing *p, const char *shown, const struct finding *f
 		 (unsigned long long)f->aligned / 1024, (unsigned long long)f->holes / 1024);
 }
 
-static void examine(struct preparing *p, const char *path, const char *shown)
+/* 0 if the file is done with as it is; -EBUSY if not yet. */
+static int examine(struct preparing *p, const char *path, const char *shown)
 {
 	struct finding f = {0};
+	int r = check_file(path, shown, &f);
 
-	if (check_file(path, shown, &f) < 0)
-		return;
-	if (p->config.may_preallocate && f.holes > 0 && give_space(path, shown)) {
-		p->tally.given_space++;
-		if (check_file(path, shown, &f) < 0)
-			return;
+	if (r == 0 && p->config.may_preallocate && f.holes > 0) {
+		r = give_space(path, shown, &f);
+		p->tally.given_space += r == 0;
+		if (r < 0)
+			return r;
 	}
-	tell(p, shown, &f);
+	if (r == 0)
+		tell(p, shown, &f);
+	return r;
+}
+
+static bool read_identity(int fd, struct statx *ret)
+{
+	/* Not synced: a file system that a user has mounted here must not be asked. */
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, ret) == 0;
+}
+
+static struct identity identity_of(const struct statx *st)
+{
+	return (struct identity){st->stx_dev_major, st->stx_dev_minor, st->stx_ino, st->stx_ctime};
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && a->ino == b->ino;
+}
+
+static bool is_done(const struct preparing *p, const struct identity *i)
+{
+	for (size_t k = 0; k < p->n_done && k < DONE_MAX; k++)
+		if (is_same(&p->done[k], i) && p->done[k].ctime.tv_sec == i->ctime.tv_sec &&
+		    p->done[k].ctime.tv_nsec == i->ctime.tv_nsec)
+			return true;
+	return false;
 }
 
 /* Small files have no piece to be aligned; one with other names may be somebody else's. */
-static bool is_of_interest(const struct stat *st)
+static bool is_of_interest(const struct statx *st, const struct directory *d)
 {
-	return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_size >= HUGE_BYTES;
+	const struct identity i = identity_of(st);
+
+	return S_ISREG(st->stx_mode) && st->stx_nlink == 1 && st->stx_size >= HUGE_BYTES &&
+	       i.dev_major == d->identity.dev_major && i.dev_minor == d->identity.dev_minor;
+}
+
+static int open_directory(const struct directory *d)
+{
+	_cleanup_close_ int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct identity i;
+	struct statx st;
+
+	if (fd < 0 || !read_identity(fd, &st))
+		return -ENOENT;
+	i = identity_of(&st);
+	return is_same(&i, &d->identity) ? TAKE_FD(fd) : -ENOENT;
+}
+
+static void examine_held(struct preparing *p, const struct directory *d, const char *name, int fd)
+{
+	char path[32], clean[256], shown[CONFIG_PATHS_MAX + sizeof(clean)];
+	struct statx st;
+
+	vm_sanitize(clean, sizeof(clean), name);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, clean);
+	if (examine(p, path, shown) != -EBUSY && read_identity(fd, &st))
+		p->done[p->n_done++ % DONE_MAX] = identity_of(&st);
+	tell_status(p);
 }
 
 static void visit(struct preparing *p, const struct waiting *w)
 {
 	const struct directory *d = &p->directories[w->directory];
-	_cleanup_close_ int fd = openat(d->fd, w->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	char path[32], name[sizeof(w->name)], shown[CONFIG_PATHS_MAX + sizeof(name)];
-	struct stat st;
+	_cleanup_close_ int dir = open_directory(d);
+	_cleanup_close_ int fd =
+		dir < 0 ? -EBADF : openat(dir, w->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct identity i;
+	struct statx st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !is_of_interest(&st))
+	if (fd < 0 || !read_identity(fd, &st) || !is_of_interest(&st, d))
 		return;
-	vm_sanitize(name, sizeof(name), w->name);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, name);
-	examine(p, path, shown);
-	tell_status(p);
+	i = identity_of(&st);
+	if (!is_done(p, &i))
+		examine_held(p, d, w->name, fd);
 }
 
 /* ---- what waits ------------------------------------------------------------------------ */
@@ -231,8 +323,11 @@ static void await(struct preparing *p, size_t directory, const char *name)
 			return;
 		}
 	(void)snprintf(w.name, sizeof(w.name), "%s", name);
-	if (p->n_waiting >= WAITING_MAX || ARRAY_APPEND(&p->waiting, &p->n_waiting, &w) < 0)
+	if (p->n_waiting < WAITING_MAX && ARRAY_APPEND(&p->waiting, &p->n_waiting, &w) == 0)
+		return;
+	if (!p->has_overflowed)
 		log_warning("too many new files at once: not all are checked");
+	p->has_overflowed = true;
 }
 
 static void visit_due(struct preparing *p)
@@ -248,9 +343,11 @@ static void visit_due(struct preparing *p)
 			continue;
 		}
 		p->waiting[i] = p->waiting[--p->n_waiting];
-		if (p->directories[w.directory].fd >= 0)
+		if (p->directories[w.directory].watch)
 			visit(p, &w);
 	}
+	if (p->n_waiting == 0)
+		p->has_overflowed = false;
 }
 
 /* ---- directories ----------------------------------------------------------------------- */
@@ -258,9 +355,6 @@ static void visit_due(struct preparing *p)
 static void forget_watch(struct directory *d)
 {
 	d->watch = sd_event_source_disable_unref(d->watch);
-	if (d->fd >= 0)
-		(void)close(d->fd);
-	d->fd = -EBADF;
 }
 
 static struct directory *find_directory(struct preparing *p, const sd_event_source *watch)
@@ -289,9 +383,17 @@ static bool await_listed(void *userdata, int dir, const char *name)
 static void list(struct preparing *p, const struct directory *d)
 {
 	struct listing l = {p, (size_t)(d - p->directories)};
+	_cleanup_close_ int fd = open_directory(d);
 
-	(void)lseek(d->fd, 0, SEEK_SET);
-	(void)entries_visit(d->fd, await_listed, &l);
+	if (fd >= 0)
+		(void)entries_visit(fd, await_listed, &l);
+}
+
+static void lose(struct preparing *p, struct directory *d)
+{
+	log_warning("%s is not there any more", d->path);
+	forget_watch(d);
+	tell_status(p);
 }
 
 static int on_change(sd_event_source *source, const struct inotify_event *e, void *userdata)
@@ -302,10 +404,7 @@ static int on_change(sd_event_source *source, const struct inotify_event *e, voi
 	if (!d)
 		return 0;
 	if (e->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF)) {
-		log_warning("%s is not there any more", d->path);
-		forget_watch(d);
-		wake_at(p, now_us(p) + RETRY_US);
-		tell_status(p);
+		lose(p, d);
 	} else if (e->mask & IN_Q_OVERFLOW) {
 		list(p, d);
 	} else if (e->len > 0) {
@@ -329,36 +428,46 @@ static int watch(struct preparing *p, struct directory *d)
 {
 	const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF |
 			      IN_MOVE_SELF | IN_EXCL_UNLINK | IN_ONLYDIR;
+	_cleanup_close_ int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statx st;
 	int r;
 
-	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->fd < 0)
+	if (fd < 0)
 		return -errno;
+	if (!read_identity(fd, &st))
+		return -EIO;
 	r = sd_event_add_inotify(p->event, &d->watch, d->path, mask, on_change, p);
-	if (r < 0) {
-		forget_watch(d);
+	if (r < 0)
 		return r;
-	}
+	d->identity = identity_of(&st);
 	hint(d);
 	list(p, d);
 	log_info("watching %s", d->path);
 	return 0;
 }
 
-/* A file system may be mounted later: asked for again and again, but named once. */
-static void watch_missing(struct preparing *p, bool is_first)
+/* Something else was mounted there since, or is not any more. */
+static bool has_changed(const struct directory *d)
 {
-	bool is_missing = false;
+	_cleanup_close_ int fd = open_directory(d);
 
+	return fd < 0;
+}
+
+/* File systems come and go: asked again and again, but told once. */
+static void watch_all(struct preparing *p, bool is_first)
+{
 	for (size_t i = 0; i < p->n_directories; i++) {
 		struct directory *d = &p->directories[i];
-		int r = d->fd >= 0 ? 0 : watch(p, d);
+		int r;
 
+		if (d->watch && has_changed(d))
+			lose(p, d);
+		r = d->watch ? 0 : watch(p, d);
 		if (r < 0 && is_first)
 			log_warning("%s cannot be watched yet: %s", d->path, strerror(-r));
-		is_missing |= r < 0;
 	}
-	if (is_missing)
+	if (p->n_directories > 0)
 		wake_at(p, now_us(p) + RETRY_US);
 	tell_status(p);
 }
@@ -370,7 +479,7 @@ static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
 	(void)source;
 	(void)us;
 	visit_due(p);
-	watch_missing(p, false);
+	watch_all(p, false);
 	return 0;
 }
 
@@ -391,7 +500,7 @@ static void forget_directories(struct preparing *p)
 
 static int add_directory(struct preparing *p, const char *word, size_t size)
 {
-	struct directory d = {.path = strndup(word, size), .fd = -EBADF};
+	struct directory d = {.path = strndup(word, size)};
 	int r = d.path ? ARRAY_APPEND(&p->directories, &p->n_directories, &d) : -ENOMEM;
 
 	if (r < 0)
@@ -434,7 +543,7 @@ static int load(struct preparing *p)
 	if (p->n_directories == 0)
 		log_warning("nothing to do: PrepareDirectories= in section [DAX] of thpd.conf "
 			    "names no directory");
-	watch_missing(p, true);
+	watch_all(p, true);
 	return 0;
 }
 

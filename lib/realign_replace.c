@@ -137,30 +137,67 @@ static int make_alike(struct batch *b)
 		     : 0;
 }
 
-/* Who had found the file before the names changed, and asks for it only then, would get the old
- * one: it is put back. */
-static int swap(struct batch *b, const struct replacement *place)
+static int fail_for_another(struct batch *b)
+{
+	return realign_fail(b->realign, -EBUSY, "The name leads to another file now.");
+}
+
+/* The old file gets its name back, unless somebody has come by the new one: then both stay. */
+static int take_back(struct batch *b, const struct replacement *place)
 {
 	struct realign *r = b->realign;
-	int e = replace_swap(place);
 
-	if (e < 0) {
-		(void)replace_drop(place);
-		return realign_fail(r, e, "The copy cannot take the file's name.");
+	if (!replace_leads_to(place, b->donor_fd, r->fd))
+		return fail_for_another(b);
+	if (!lease_is_undisturbed(b->donor_fd)) {
+		(void)replace_keep(place);
+		return realign_fail(r, -EBUSY,
+				    "Both the file and the copy that had its name were opened: the "
+				    "file is kept beside it, with .thpd-kept behind its name.");
 	}
-	if (!lease_stays_undisturbed(r->fd)) {
-		if (replace_swap(place) == 0)
-			(void)replace_drop(place);
-		return realign_fail(r, -EBUSY, "Somebody wants to open the file.");
-	}
-	e = replace_drop(place);
+	if (replace_swap(place) == 0)
+		(void)replace_drop(place, b->donor_fd);
+	return realign_fail(r, -EBUSY, "Somebody wants to open the file.");
+}
+
+/* Who had found the file before the names changed, and asks for it only then, would get the old
+ * one: it is put back. */
+static int settle(struct batch *b, const struct replacement *place)
+{
+	struct realign *r = b->realign;
+	int e = replace_sync(place);
+
+	if (e < 0 || !lease_stays_undisturbed(r->fd))
+		return take_back(b, place);
+	e = replace_drop(place, r->fd);
+	if (e == -ESTALE)
+		return fail_for_another(b);
 	return e < 0 ? realign_fail(r, e, "The old file cannot be removed.") : 0;
 }
 
+static int swap(struct batch *b, const struct replacement *place)
+{
+	struct realign *r = b->realign;
+	int e = replace_leads_to(place, r->fd, b->donor_fd) ? replace_swap(place) : -ESTALE;
+
+	if (e == 0 && replace_leads_to(place, b->donor_fd, r->fd))
+		return settle(b, place);
+	/* What was put under the name right before has it again; what was put there since stays. */
+	if (e == 0 && replace_has_name(place, b->donor_fd))
+		(void)replace_swap(place);
+	(void)replace_drop(place, b->donor_fd);
+	return e == 0 || e == -ESTALE ? fail_for_another(b)
+				      : realign_fail(r, e, "The copy cannot take the file's name.");
+}
+
+/* The lease on the copy shows who comes by the new name. */
 static int take_name(struct batch *b, const struct replacement *place)
 {
 	int e = realign_check_undisturbed(b);
 
+	if (e == 0 && (e = lease_take(b->donor_fd)) < 0)
+		e = realign_fail(b->realign, e,
+				 "The copy cannot be held against others (a lease).");
 	if (e == 0 && (e = replace_name(place, b->donor_fd)) < 0)
 		e = realign_fail(b->realign, e, "The copy cannot be given a name.");
 	return e < 0 ? e : swap(b, place);
@@ -175,6 +212,11 @@ static int find_place(struct realign *r, struct replacement *ret)
 			r, e,
 			"Parts of this file cannot be moved, and a copy cannot take its "
 			"place, since it has other names (hard links).");
+	if (e == -EBUSY)
+		return realign_fail(
+			r, e,
+			"A file with the name of a copy (.thpd-realign. and the file's) "
+			"is in use, or not one of thpctl's.");
 	if (e == -ENAMETOOLONG)
 		return realign_fail(r, e, "The file's name leaves no room for that of a copy.");
 	return e < 0 ? realign_fail(r, e, "The file's directory cannot be used.") : 0;

@@ -76,6 +76,10 @@ THPD_API int thpd_dax_users(const char *path, char **ret_json, const char **ret_
  * that is not mapped directly. */
 THPD_API int thpd_dax_probe(const char *path, char **ret_json, const char **ret_why);
 
+/* The sums of thpd_dax_check() alone, {"size_bytes","aligned","huge"{}}, for who looks at files of
+ * others: no process is asked, and -EFBIG answers a file of more than 32768 extents. */
+THPD_API int thpd_dax_sums(const char *path, char **ret_json, const char **ret_why);
+
 /* Tells the file system to give files that are made in the directory extents of whole multiples of
  * unit_bytes: an extent size hint that is inherited (XFS). It does not align them in the device,
  * but keeps them from being cut elsewhere. A hint that is there already and fits stays. 0,

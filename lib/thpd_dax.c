@@ -177,7 +177,7 @@ static int fill_device(struct json_object *object, const struct dax_device *d,
 	device_checkup(d, mappings, &geometry, &checks);
 	if (r == 0)
 		r = json_add_u64(object, "align_bytes", d->align_bytes);
-	if (r == 0)
+	if (r == 0 && d->address != DAX_ADDRESS_UNKNOWN)
 		r = json_add_address(object, "address", d->address);
 	if (r == 0 && d->node >= 0)
 		r = json_add_u64(object, "node", (uint64_t)d->node);
@@ -484,6 +484,52 @@ int thpd_dax_probe(const char *path, char **ret_json, const char **ret_why)
 	r = object ? json_add_u64(object, "tried_bytes", p.tried_bytes) : -ENOMEM;
 	if (r == 0)
 		r = json_add_u64(object, "huge_bytes", p.huge_bytes);
+	if (r == 0)
+		r = answer_take_text(TAKE_PTR(object), ret_json);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
+enum { SUMS_EXTENTS_MAX = 32768 };
+
+static int read_sums(struct sys *sys, const char *path, struct alignment *ret, const char **ret_why)
+{
+	_cleanup_(layout_clear) struct layout layout = LAYOUT_INIT;
+	_cleanup_close_ int fd = open_file(path, O_RDONLY, ret_why);
+	struct storage storage;
+	int r = fd;
+
+	if (r < 0)
+		return r;
+	r = storage_read(sys, fd, &storage);
+	if (r == 0)
+		r = extents_read_range(fd, storage.base_bytes, 0, INT64_MAX, SUMS_EXTENTS_MAX,
+				       &layout);
+	if (r == -EFBIG)
+		return answer_fail(ret_why, r,
+				   "The file is in too many pieces to be checked in passing.");
+	if (r < 0)
+		return answer_fail(ret_why, r, "The file system does not tell the file's extents.");
+	r = align_judge(&layout, HUGE_BYTES, ret);
+	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;
+}
+
+int thpd_dax_sums(const char *path, char **ret_json, const char **ret_why)
+{
+	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	_cleanup_(alignment_clear) struct alignment sums = ALIGNMENT_INIT;
+	_cleanup_(sys_close) struct sys sys = SYS_INIT;
+	int r = sys_open_host(&sys);
+
+	if (r < 0)
+		return answer_fail(ret_why, r, "The host's files could not be opened.");
+	r = read_sums(&sys, path, &sums, ret_why);
+	if (r < 0)
+		return r;
+	r = object ? json_add_u64(object, "size_bytes", sums.size_bytes) : -ENOMEM;
+	if (r == 0)
+		r = json_add_bool(object, "aligned", alignment_is_whole(&sums));
+	if (r == 0)
+		r = json_add(object, "huge", alignment_to_json(&sums));
 	if (r == 0)
 		r = answer_take_text(TAKE_PTR(object), ret_json);
 	return r < 0 ? answer_fail(ret_why, r, ANSWER_NO_MEMORY) : 0;

@@ -28,7 +28,12 @@ static void check_place(const struct dax_device *d, uint64_t page, struct check_
 {
 	if (d->bytes == 0 || d->align_bytes >= page)
 		return;
-	if (!is_aligned(d->address, page))
+	if (d->address == DAX_ADDRESS_UNKNOWN)
+		CHECK_ADD(
+			list, "place", CHECK_NOTE, "Ask as root.",
+			"Where it lies is not known, so whether larger pages are possible is not, "
+			"either.");
+	else if (!is_aligned(d->address, page))
 		CHECK_ADD(list, "place", CHECK_NOTE,
 			  "Make the namespace anew with ndctl create-namespace --mode=devdax "
 			  "--align=1G: what it holds is lost.",

@@ -105,10 +105,11 @@ static void read_directory(struct sys *sys, const char *directory, struct dax_de
 	char path[DIRECTORY_BYTES + 16];
 	uint64_t node;
 
-	*ret = (struct dax_device){.align_bytes = read_number(sys, directory, "align"),
-				   .bytes = read_number(sys, directory, "size"),
-				   .address = read_number(sys, directory, "resource"),
-				   .node = -1};
+	*ret = (struct dax_device)DAX_DEVICE_INIT;
+	ret->align_bytes = read_number(sys, directory, "align");
+	ret->bytes = read_number(sys, directory, "size");
+	(void)snprintf(path, sizeof(path), "%s/resource", directory);
+	(void)sys_read_number_at(sys->rootfd, path, &ret->address);
 	(void)snprintf(path, sizeof(path), "%s/target_node", directory);
 	if (sys_read_number_at(sys->rootfd, path, &node) == 0 && node <= INT16_MAX)
 		ret->node = (int16_t)node;

@@ -44,6 +44,29 @@ static int copy_attribute(int from_fd, int to_fd, const char *name, char *value)
 	return fsetxattr(to_fd, name, value, (size_t)n, 0) < 0 ? -errno : 0;
 }
 
+/* A new file may have inherited some (a default ACL), which would let others in. A label that
+ * cannot be taken away is one that every file has. */
+static int remove_others(int from_fd, int to_fd)
+{
+	_cleanup_free_ char *names = malloc(NAMES_BYTES_MAX);
+	ssize_t size;
+
+	if (!names)
+		return -ENOMEM;
+	size = flistxattr(to_fd, names, NAMES_BYTES_MAX);
+	if (size < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+		if (fgetxattr(from_fd, name, NULL, 0) >= 0 || errno != ENODATA)
+			continue;
+		/* XFS has an ACL under two names, which go together. */
+		if (fremovexattr(to_fd, name) < 0 && errno != ENODATA &&
+		    strncmp(name, "security.", 9) != 0)
+			return -errno;
+	}
+	return 0;
+}
+
 static int copy_attributes(int from_fd, int to_fd)
 {
 	_cleanup_free_ char *names = malloc(NAMES_BYTES_MAX + VALUE_BYTES_MAX);
@@ -74,9 +97,13 @@ int likeness_copy(int from_fd, int to_fd)
 		return -errno;
 	if (x.stx_attributes & STATX_ATTR_VERITY)
 		return -EOPNOTSUPP;
-	if (fchown(to_fd, st.st_uid, st.st_gid) < 0 || fchmod(to_fd, st.st_mode & 07777) < 0)
+	if (fchown(to_fd, st.st_uid, st.st_gid) < 0)
 		return -errno;
-	e = copy_attributes(from_fd, to_fd);
+	e = remove_others(from_fd, to_fd);
+	if (e == 0 && fchmod(to_fd, st.st_mode & 07777) < 0)
+		e = -errno;
+	if (e == 0)
+		e = copy_attributes(from_fd, to_fd);
 	if (e == 0)
 		e = copy_flags(from_fd, to_fd);
 	if (e < 0)

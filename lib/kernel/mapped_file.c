@@ -11,43 +11,37 @@
 #include "extents.h"
 #include "storagefacts.h"
 
-struct link {
-	char path[64]; /* below /proc/PID; leads to the file whatever it is called now */
-};
-
-static struct link link_of(const struct region *r)
-{
-	struct link l;
-
-	(void)snprintf(l.path, sizeof(l.path), "map_files/%llx-%llx", (unsigned long long)r->start,
-		       (unsigned long long)r->end);
-	return l;
-}
-
 static bool is_file_of(const struct statx *st, const struct region *r)
 {
 	return S_ISREG(st->stx_mode) && st->stx_ino == r->inode &&
 	       st->stx_dev_major == r->dev_major && st->stx_dev_minor == r->dev_minor;
 }
 
-static bool ask(int dirfd, const char *path, int flags, const struct region *r, struct statx *st)
+/* Held by its place first: the VMM may have mapped another file here, and what it is has to be
+ * known before it is opened, which a device or a file system of the VMM's own would notice. */
+static int hold_file(const struct process *p, const struct region *r, struct statx *st)
 {
-	return statx(dirfd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-		     STATX_TYPE | STATX_INO, st) == 0 &&
-	       is_file_of(st, r);
-}
+	_cleanup_close_ int fd = -EBADF;
+	char path[64];
 
-/* What the VMM unmapped meanwhile is another file, or none. */
-static int open_file(const struct process *p, const struct region *r)
-{
-	struct link l = link_of(r);
-	_cleanup_close_ int fd =
-		openat(p->dirfd, l.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct statx st;
-
-	if (fd < 0 || !ask(fd, "", AT_EMPTY_PATH, r, &st))
+	(void)snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)r->start,
+		       (unsigned long long)r->end);
+	fd = openat(p->dirfd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0 ||
+	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) < 0 ||
+	    !is_file_of(st, r))
 		return -ENOENT;
 	return TAKE_FD(fd);
+}
+
+static int open_held(int held_fd)
+{
+	char path[32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
 }
 
 static int add_extent(const struct region *r, const struct extent *x, struct extent **list,
@@ -81,13 +75,14 @@ int mapped_extents_read(int fd, uint64_t base_bytes, struct region *r, struct ex
 	return e;
 }
 
-static int read_layout(struct sys *sys, const struct process *p, struct region *r,
-		       struct extent **list, size_t *n, size_t max)
+static int read_layout(struct sys *sys, int held_fd, struct region *r, struct extent **list,
+		       size_t *n, size_t max)
 {
-	_cleanup_close_ int fd = open_file(p, r);
+	_cleanup_close_ int fd = open_held(held_fd);
 	struct storage storage;
 
-	if (fd < 0 || storage_read(sys, fd, &storage) < 0)
+	/* Where the file system begins somewhere in another device (LVM), places say nothing. */
+	if (fd < 0 || storage_read(sys, fd, &storage) < 0 || !storage.is_base_known)
 		return 0;
 	return mapped_extents_read(fd, storage.base_bytes, r, list, n, max) == -ENOMEM ? -ENOMEM
 										       : 0;
@@ -96,14 +91,14 @@ static int read_layout(struct sys *sys, const struct process *p, struct region *
 int mapped_file_read(struct sys *sys, const struct process *p, struct region *r,
 		     struct extent **list, size_t *n, size_t max)
 {
-	struct link l = link_of(r);
 	struct statx st;
+	_cleanup_close_ int fd = hold_file(p, r, &st);
 
 	r->can_dax = storage_device_can_dax(sys, r->dev_major, r->dev_minor);
-	if (!ask(p->dirfd, l.path, 0, r, &st) || !(st.stx_attributes_mask & STATX_ATTR_DAX))
+	if (fd < 0 || !(st.stx_attributes_mask & STATX_ATTR_DAX))
 		return 0;
 	r->is_dax = st.stx_attributes & STATX_ATTR_DAX ? ANSWER_YES : ANSWER_NO;
 	/* The inode knows better than the options of the mount. */
 	r->backing = r->is_dax == ANSWER_YES ? BACKING_FSDAX : BACKING_FILE;
-	return r->is_dax == ANSWER_YES ? read_layout(sys, p, r, list, n, max) : 0;
+	return r->is_dax == ANSWER_YES ? read_layout(sys, fd, r, list, n, max) : 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "lease.h"
 
 static int read_path(int fd, char *path, size_t size)
 {
@@ -38,9 +39,26 @@ static int fill_names(struct replacement *r, const char *name)
 	return 0;
 }
 
-static int sync_directory(const struct replacement *r)
+static bool leads_to(const struct replacement *r, const char *name, int fd)
 {
-	return fsync(r->directory_fd) < 0 ? -errno : 0;
+	struct stat named, own;
+
+	return fstatat(r->directory_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(fd, &own) == 0 && is_same_file(&named, &own);
+}
+
+/* A file that nobody has open: what a run that was cut off has left is such a one. */
+static int sweep(const struct replacement *r)
+{
+	_cleanup_close_ int fd = openat(r->directory_fd, r->spare,
+					O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -EBUSY;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || lease_take(fd) < 0)
+		return -EBUSY;
+	return replace_drop(r, fd);
 }
 
 /* The path may be somebody else's by now, so what it leads to is compared. */
@@ -71,8 +89,8 @@ int replace_open(int fd, struct replacement *ret)
 	if (e == 0)
 		e = find(fd, path, &r);
 	if (e == 0)
-		e = replace_drop(&r);
-	if (e < 0 && e != -ENOENT) {
+		e = sweep(&r);
+	if (e < 0) {
 		replace_close(&r);
 		return e;
 	}
@@ -96,14 +114,43 @@ int replace_name(const struct replacement *r, int new_fd)
 											: 0;
 }
 
-int replace_swap(const struct replacement *r)
+bool replace_has_name(const struct replacement *r, int fd)
 {
-	if (renameat2(r->directory_fd, r->name, r->directory_fd, r->spare, RENAME_EXCHANGE) < 0)
-		return -errno;
-	return sync_directory(r);
+	return leads_to(r, r->name, fd);
 }
 
-int replace_drop(const struct replacement *r)
+bool replace_leads_to(const struct replacement *r, int name_fd, int spare_fd)
 {
-	return unlinkat(r->directory_fd, r->spare, 0) < 0 ? -errno : sync_directory(r);
+	return leads_to(r, r->name, name_fd) && leads_to(r, r->spare, spare_fd);
+}
+
+int replace_swap(const struct replacement *r)
+{
+	return renameat2(r->directory_fd, r->name, r->directory_fd, r->spare, RENAME_EXCHANGE) < 0
+		       ? -errno
+		       : 0;
+}
+
+int replace_sync(const struct replacement *r)
+{
+	return fsync(r->directory_fd) < 0 ? -errno : 0;
+}
+
+int replace_drop(const struct replacement *r, int fd)
+{
+	if (!leads_to(r, r->spare, fd))
+		return -ESTALE;
+	return unlinkat(r->directory_fd, r->spare, 0) < 0 ? -errno : replace_sync(r);
+}
+
+int replace_keep(const struct replacement *r)
+{
+	char kept[sizeof(r->name)];
+	int n = snprintf(kept, sizeof(kept), "%s.thpd-kept", r->name);
+
+	if (n < 0 || (size_t)n >= sizeof(kept))
+		return -ENAMETOOLONG;
+	return renameat2(r->directory_fd, r->spare, r->directory_fd, kept, RENAME_NOREPLACE) < 0
+		       ? -errno
+		       : replace_sync(r);
 }

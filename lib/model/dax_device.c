@@ -9,7 +9,7 @@ static bool fits(const struct dax_device *d, uint64_t mapped_bytes, uint64_t pag
 uint64_t dax_device_page_bytes(const struct dax_device *d, uint64_t mapped_bytes,
 			       const struct mmu_geometry *g)
 {
-	if (d->align_bytes == 0 || d->bytes == 0)
+	if (d->align_bytes == 0 || d->bytes == 0 || d->address == DAX_ADDRESS_UNKNOWN)
 		return 0;
 	if (fits(d, mapped_bytes, pud_bytes(g)))
 		return pud_bytes(g);

@@ -6,16 +6,19 @@
 
 #include "address.h"
 
+#define DAX_ADDRESS_UNKNOWN UINT64_MAX
+
 struct dax_device {
 	uint64_t align_bytes; /* 0: not known */
 	uint64_t bytes;
-	uint64_t address; /* physical, of its first byte */
+	uint64_t address; /* physical, of its first byte; DAX_ADDRESS_UNKNOWN where root alone may
+			     ask */
 	int16_t node;	  /* to which the memory belongs; -1: not known */
 };
 
-#define DAX_DEVICE_INIT     \
-	{                   \
-		.node = -1, \
+#define DAX_DEVICE_INIT                                     \
+	{                                                   \
+		.address = DAX_ADDRESS_UNKNOWN, .node = -1, \
 	}
 
 /* The largest page by which a mapping of so many bytes could be mapped, by where the device lies

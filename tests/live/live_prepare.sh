@@ -74,6 +74,9 @@ waits_for_the_end_of_use() { # FILE
 	truncate -s 8M "$1"
 	soon says "$1" 'not given space while it is in use' || { exec 9>&-; return 1; }
 	is_equal "$(allocated "$1")" 0 || { exec 9>&-; return 1; }
+	# It is not asked about again and again: two rounds of quiet, and one line.
+	sleep 5
+	is_equal "$(grep -cF -- "$1: not given space" "$T/prepare.log")" 1 || { exec 9>&-; return 1; }
 	exec 9>&-
 	soon all_aligned "$1" $HUGE
 }
@@ -95,6 +98,15 @@ comes_back() { # DIRECTORY
 	mv "$1" "$1.away" || return 1
 	soon grep -qF "$1 is not there any more" "$T/prepare.log" || return 1
 	mkdir "$1" && truncate -s 8M "$1/new" && wait_until 60 all_aligned "$1/new" $HUGE
+}
+
+# It keeps nobody from unmounting, and watches what is mounted afterwards; below the mount it watches nothing.
+survives_unmount() { # DIRECTORY
+	umount "$MNT" || return 1
+	soon grep -qF "$1 is not there any more" "$T/prepare.log" || return 1
+	mkdir -p "$1" || return 1
+	wait_until 30 test "$(grep -cF "watching $1" "$T/prepare.log")" -ge 2
+	mount -o loop "$IMAGE" "$MNT" && truncate -s 8M "$1/mounted" && wait_until 60 all_aligned "$1/mounted" $HUGE
 }
 
 is_reloaded() { # DIRECTORY
@@ -124,6 +136,7 @@ check_directory() { # KIND
 	ok "$1: a file in use is left until it is closed" waits_for_the_end_of_use "$dir/open"
 	ok "$1: a file that is moved in" come_by_another_way "$dir"
 	ok "$1: links, other names, hidden names, what lies below and FIFOs are left alone" is_not_led_away "$dir"
+	ok "$1: its file system is unmounted and mounted again" survives_unmount "$dir"
 	ok "$1: the directory goes and comes" comes_back "$dir"
 	ok "$1: a directory that came to be" mkdir "$MNT/not-there"
 	ok "$1: is watched" wait_until 30 grep -qF "watching $MNT/not-there" "$T/prepare.log"

@@ -348,7 +348,8 @@ all_of() { # FILE
 # With everything that a file may have besides its data; by another path than its own.
 keeps_all() { # FILE
 	local before
-	make_random_file "$1" && misplace "$1" || return 1
+	mkdir "$(dirname "$1")" && setfacl -d -m u:99:rwx,g:98:rx "$(dirname "$1")" &&
+		make_random_file "$1" && misplace "$1" && setfacl -b "$1" || return 1
 	chown 1234:4321 "$1"
 	chmod 6750 "$1"
 	setfacl -m u:77:rw,g:88:r "$1" && setfattr -n user.note -v 'a note' "$1" && setfattr -n trusted.secret -v 1 "$1" &&
@@ -367,6 +368,86 @@ copies_on_demand() { # FILE
 	realigns "$1" --copy && [ "$(stat -c %i "$1")" != "$inode" ] || return 1
 	inode=$(stat -c %i "$1")
 	dax realign "$1" --copy --no-legend && is_equal "$(stat -c %i "$1")" "$inode" && rm "$1"
+}
+
+# A file of mode 660 in a directory whose new files let somebody else in.
+lets_nobody_in() { # FILE
+	local before
+	make_random_file "$1" && misplace "$1" && setfacl -b "$1" && chmod 660 "$1" || return 1
+	before=$(all_of "$1")
+	dax realign "$1" --copy --no-legend && is_equal "$(all_of "$1")" "$before"
+}
+
+# realign_while FILE COMMAND...: by a copy, which stands still right behind the exchange of names; then the command. It
+# gives up.
+realign_while() {
+	local pid rc=0
+	rm -f "$T/renames"
+	strace -f -o "$T/renames" -e trace=renameat2 -e inject=renameat2:delay_exit=2s:when=1 \
+		"$THPD_BUILD/thpctl" dax realign "$1" --copy >"$T/race.out" 2>&1 &
+	pid=$!
+	wait_until 20 test -e "$(spare_of "$1")" && wait_until 20 grep -q renameat2 "$T/renames" || return 1
+	sleep 0.3
+	"${@:2}"
+	wait $pid || rc=$?
+	cat -v "$T/race.out"
+	[ $rc != 0 ]
+}
+
+spare_of() { # FILE
+	printf '%s/.thpd-realign.%s' "$(dirname "$1")" "$(basename "$1")"
+}
+
+open_in_the_background() { # FILE
+	head -c 1 "$1" >/dev/null 2>&1 &
+}
+
+# Who opens the old one, whatever for: it has its name again.
+gives_the_name_back() { # FILE
+	local sum inode
+	make_large_file "$1" || return 1
+	sum=$(sha256sum <"$1") inode=$(stat -c %i "$1")
+	realign_while "$1" open_in_the_background "$(spare_of "$1")" || return 1
+	is_equal "$(sha256sum <"$1") $(stat -c %i "$1")" "$sum $inode" && [ ! -e "$(spare_of "$1")" ]
+}
+
+# Who opens both: the new one has the name, the old one is kept.
+keeps_both() { # FILE
+	local sum
+	make_large_file "$1" || return 1
+	sum=$(sha256sum <"$1")
+	realign_while "$1" open_both "$1" || return 1
+	is_equal "$(sha256sum <"$1")" "$sum" && is_equal "$(sha256sum <"$1.thpd-kept")" "$sum" && rm "$1.thpd-kept"
+}
+
+open_both() { # FILE
+	open_in_the_background "$1"
+	open_in_the_background "$(spare_of "$1")"
+}
+
+# Who puts a third file under the name has it there.
+leaves_a_third_file() { # FILE
+	make_large_file "$1" && echo third >"$1.third" || return 1
+	realign_while "$1" mv "$1.third" "$1" || return 1
+	is_equal "$(cat "$1")" third && rm -f "$(spare_of "$1")"
+}
+
+# What has the name of a spare file and is in use is not thpctl's to remove.
+leaves_spares_in_use() { # FILE
+	local rc=0
+	make_large_file "$1" && echo precious >"$(spare_of "$1")" || return 1
+	exec 8<"$(spare_of "$1")"
+	complains_of 'in use' dax realign "$1" --copy || rc=1
+	exec 8<&-
+	[ $rc = 0 ] && is_equal "$(cat "$(spare_of "$1")")" precious && rm "$(spare_of "$1")"
+}
+
+check_replacing() {
+	ok "$kind: it lets nobody in that was not" lets_nobody_in "$MNT/shared/closed"
+	ok "$kind: somebody opens the old file at the exchange of names: it has its name again" gives_the_name_back "$MNT/back"
+	ok "$kind: somebody opens both: both are kept" keeps_both "$MNT/both"
+	ok "$kind: somebody puts another file there: it stays" leaves_a_third_file "$MNT/third"
+	ok "$kind: a file with the spare name that is in use stays" leaves_spares_in_use "$MNT/spare"
 }
 
 # Where a copy would take its place the other name would keep the old one.
@@ -393,7 +474,8 @@ ok "$kind: an image" image_mount "$kind" 2048 || exit 1
 image_age
 ok "$kind: $REALIGN_LAYOUTS random layouts: aligned, the data and all else the same" check_random_layouts
 ok "$kind: what was written a moment ago is kept" keeps_what_is_not_on_the_medium "$MNT/news"
-ok "$kind: owner, mode, times, ACL, attributes and flags are kept" keeps_all "$MNT/all"
+ok "$kind: owner, mode, times, ACL, attributes and flags are kept" keeps_all "$MNT/shared/all"
+[ "$kind" != plain ] || check_replacing
 check_refusals
 ok "$kind: a large file" realigns "$MNT/large"
 ok "$kind: another, by a copy" copies_on_demand "$MNT/another"

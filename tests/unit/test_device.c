@@ -39,6 +39,7 @@ static void sizes_and_places(void **state)
 		{{4 * KIB, 512 * MIB, 8 * GIB, 0}, true, false, true},
 		{{4 * KIB, 4 * GIB, 8 * GIB + 4 * KIB, 0}, false, true, false},
 		{{0, 0, 0, -1}, false, false, false},
+		{{2 * MIB, 4 * GIB, DAX_ADDRESS_UNKNOWN, 0}, false, true, false},
 	};
 
 	(void)state;
