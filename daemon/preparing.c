@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "entries.h"
+#include "examine.h"
 #include "log.h"
 #include "signals.h"
 #include "sys.h"
@@ -35,6 +35,7 @@ enum {
 	QUIET_US = 2000000,  /* nothing happened to a file for so long */
 	RETRY_US = 10000000, /* for a directory that is not there */
 	WAITING_MAX = 4096,
+	DONE_MAX = 1024,
 };
 
 /* Which file, and of which moment; of a directory the moment is left out. */
@@ -57,13 +58,6 @@ struct waiting {
 	uint64_t due_us;
 };
 
-/* What was done with, as it was then: thpd's own opening and closing is an event, too. */
-enum { DONE_MAX = 1024 };
-
-struct tally {
-	uint64_t right, off, given_space;
-};
-
 struct preparing {
 	sd_event *event;
 	const char *config_dir;
@@ -72,7 +66,9 @@ struct preparing {
 	size_t n_directories;
 	struct waiting *waiting; /* owned */
 	size_t n_waiting;
-	struct identity done[DONE_MAX]; /* a ring */
+	/* What was done with, as it was then: thpd's own opening and closing is an event, too. A
+	 * ring. */
+	struct identity done[DONE_MAX];
 	size_t n_done;
 	struct tally tally;
 	bool has_overflowed;
@@ -102,122 +98,6 @@ static void tell_status(const struct preparing *p)
 }
 
 /* ---- one file -------------------------------------------------------------------------- */
-
-static void json_putp(struct json_object **object)
-{
-	(void)json_object_put(*object);
-}
-
-static uint64_t number_of(struct json_object *object, const char *first, const char *second)
-{
-	struct json_object *inner = NULL, *value = NULL;
-
-	return json_object_object_get_ex(object, first, &inner) &&
-			       json_object_object_get_ex(inner, second, &value)
-		       ? json_object_get_uint64(value)
-		       : 0;
-}
-
-struct finding {
-	uint64_t aligned, misaligned, split, holes;
-};
-
-static int parse_finding(const char *text, struct finding *ret)
-{
-	_cleanup_(json_putp) struct json_object *report = json_tokener_parse(text);
-
-	if (!report)
-		return -EINVAL;
-	*ret = (struct finding){.aligned = number_of(report, "huge", "aligned_bytes"),
-				.misaligned = number_of(report, "huge", "misaligned_bytes"),
-				.split = number_of(report, "huge", "split_bytes"),
-				.holes = number_of(report, "huge", "hole_bytes")};
-	return 0;
-}
-
-static int answer(int r, char *text, const char *why, const char *shown, struct finding *ret)
-{
-	_cleanup_free_ char *owned = text;
-
-	if (r == 0)
-		r = parse_finding(owned, ret);
-	if (r < 0)
-		log_warning("%s: %s %s", shown, why ? why : "It cannot be checked.", strerror(-r));
-	return r;
-}
-
-static int check_file(const char *path, const char *shown, struct finding *ret)
-{
-	const char *why = NULL;
-	char *text = NULL;
-	int r = thpd_dax_sums(path, &text, &why);
-
-	return answer(r, text, why, shown, ret);
-}
-
-/* 1: somebody has it open or mapped. */
-static bool is_in_use(const char *path)
-{
-	_cleanup_(json_putp) struct json_object *users = NULL;
-	_cleanup_free_ char *text = NULL;
-
-	if (thpd_dax_users(path, &text, NULL) < 0)
-		return false;
-	users = json_tokener_parse(text);
-	return users && json_object_array_length(users) > 0;
-}
-
-/* What the file is like afterwards: a copy may have taken its place. 0, -EBUSY or another negative
- * errno, logged. */
-static int give_space(const char *path, const char *shown, struct finding *ret)
-{
-	const struct thpd_dax_request request = {.unit_bytes = HUGE_BYTES, .holes = true};
-	const char *why = NULL;
-	char *text = NULL;
-	int r = is_in_use(path) ? -EBUSY : thpd_dax_realign(path, &request, &text, &why);
-
-	if (r == -EBUSY) {
-		log_info("%s: not given space while it is in use", shown);
-		return r;
-	}
-	r = answer(r, text, why, shown, ret);
-	if (r == 0)
-		log_info("%s: its holes were given aligned space", shown);
-	return r;
-}
-
-static void tell(struct preparing *p, const char *shown, const struct finding *f)
-{
-	if (f->misaligned + f->split > 0) {
-		p->tally.off++;
-		log_warning("%s: %llu KiB are misaligned and %llu KiB spread over several extents, "
-			    "so that DAX maps them by small pages: thpctl dax realign, while no VM "
-			    "uses it",
-			    shown, (unsigned long long)f->misaligned / 1024,
-			    (unsigned long long)f->split / 1024);
-		return;
-	}
-	p->tally.right++;
-	log_info("%s: %llu KiB lie right, %llu KiB are holes", shown,
-		 (unsigned long long)f->aligned / 1024, (unsigned long long)f->holes / 1024);
-}
-
-/* 0 if the file is done with as it is; -EBUSY if not yet. */
-static int examine(struct preparing *p, const char *path, const char *shown)
-{
-	struct finding f = {0};
-	int r = check_file(path, shown, &f);
-
-	if (r == 0 && p->config.may_preallocate && f.holes > 0) {
-		r = give_space(path, shown, &f);
-		p->tally.given_space += r == 0;
-		if (r < 0)
-			return r;
-	}
-	if (r == 0)
-		tell(p, shown, &f);
-	return r;
-}
 
 static bool read_identity(int fd, struct statx *ret)
 {
@@ -273,7 +153,8 @@ static void examine_held(struct preparing *p, const struct directory *d, const c
 	vm_sanitize(clean, sizeof(clean), name);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, clean);
-	if (examine(p, path, shown) != -EBUSY && read_identity(fd, &st))
+	if (examine(path, shown, p->config.may_preallocate, &p->tally) != -EBUSY &&
+	    read_identity(fd, &st))
 		p->done[p->n_done++ % DONE_MAX] = identity_of(&st);
 	tell_status(p);
 }
@@ -495,7 +376,7 @@ static void forget_directories(struct preparing *p)
 	free(p->waiting);
 	p->directories = NULL;
 	p->waiting = NULL;
-	p->n_directories = p->n_waiting = 0;
+	p->n_directories = p->n_waiting = p->n_done = 0;
 }
 
 static int add_directory(struct preparing *p, const char *word, size_t size)

@@ -113,7 +113,11 @@ is_reloaded() { # DIRECTORY
 	configure "PrepareDirectories=$1" Preallocate=no
 	kill -HUP "$PREPARE_PID"
 	truncate -s 8M "$1/report-only" && soon says "$1/report-only" '8192 KiB are holes' &&
-		is_equal "$(allocated "$1/report-only")" 0
+		is_equal "$(allocated "$1/report-only")" 0 || return 1
+	# And the other way round, what was only told about is done.
+	configure "PrepareDirectories=$1" Preallocate=yes
+	kill -HUP "$PREPARE_PID"
+	soon all_aligned "$1/report-only" $HUGE
 }
 
 check_directory() { # KIND
