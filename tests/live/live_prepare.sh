@@ -102,7 +102,7 @@ comes_back() { # DIRECTORY
 
 # It keeps nobody from unmounting, and watches what is mounted afterwards; below the mount it watches nothing.
 survives_unmount() { # DIRECTORY
-	umount "$MNT" || return 1
+	wait_until 10 umount "$MNT" || return 1
 	soon grep -qF "$1 is not there any more" "$T/prepare.log" || return 1
 	mkdir -p "$1" || return 1
 	wait_until 30 test "$(grep -cF "watching $1" "$T/prepare.log")" -ge 2

@@ -250,7 +250,7 @@ loses_no_late_write() { # FILE
 	local pid rc=0
 	fallocate -l $((2 * MIB + 4096)) "$1" && misplace "$1" && head -c $((2 * MIB)) /dev/urandom >"$T/news" &&
 		dd if="$T/news" of="$1" bs=1M conv=notrunc,fsync status=none && echo 1 >$BREAK_TIME || return 1
-	strace -f -o "$T/ioctls" -e trace=ioctl -e inject=ioctl:delay_enter=2500ms \
+	strace -f -o "$T/ioctls" -e trace=ioctl -e inject=ioctl:delay_enter=4s \
 		"$THPD_BUILD/thpctl" dax realign "$1" >"$T/late.out" 2>&1 &
 	pid=$!
 	wait_until 90 grep -q '0x58, 0x82.* = 0' "$T/ioctls"
