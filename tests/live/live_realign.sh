@@ -466,7 +466,9 @@ is_dry() { # FILE
 }
 
 # What a sanitizer makes slower is not what decides here.
-is_sanitized "$THPD_BUILD/thpctl" && REALIGN_KILLS=$((REALIGN_KILLS / 5))
+if is_sanitized "$THPD_BUILD/thpctl"; then
+	REALIGN_KILLS=$((REALIGN_KILLS / 5)) REALIGN_CUTS=$((REALIGN_CUTS / 4)) REALIGN_LAYOUTS=$((REALIGN_LAYOUTS / 3))
+fi
 live_begin jq mkfs.xfs mkfs.ext4 xfs_db xfs_repair filefrag chattr strace setfacl setfattr
 note "REALIGN_SEED=$REALIGN_SEED"
 kind=$REALIGN_KIND
