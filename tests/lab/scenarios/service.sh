@@ -94,7 +94,7 @@ began=$(date '+%F %T')
 ok "systemctl enable --now thpd" systemctl enable --now "$UNIT"
 ok "it is active: it said READY=1" shows ActiveState active
 ok "systemctl status is readable" systemctl status --no-pager "$UNIT"
-ok "a VMM of another user starts" start_vmm_of 1001 vmm-a --size=$MIB --state=pte
+ok "a VMM of another user starts" while_thpd_stands_still start_vmm_of 1001 vmm-a --size=$MIB --state=pte
 ok "thpd finds it" wait_until 30 is_listed
 ok "it becomes huge" wait_until 30 holder_is_huge vmm-a
 ok "its contents are right" holder vmm-a verify
@@ -105,7 +105,7 @@ pid=$(main_pid)
 ok "systemctl restart" systemctl restart "$UNIT"
 ok "another process" is_another "$pid"
 ok "it works after the restart" regains vmm-a
-ok "a VMM with more memory starts" start_vmm_of 1001 vmm-remap --size=$REMAP_MIB --state=pte
+ok "a VMM with more memory starts" start_vmm_of 1001 vmm-remap --size=$REMAP_MIB --state=huge
 under_load reload is_the_same systemctl reload "$UNIT"
 under_load restart is_another systemctl restart "$UNIT"
 under_load stop start_again stop_cleanly
