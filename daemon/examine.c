@@ -63,7 +63,7 @@ static int check_file(const char *path, const char *shown, struct finding *ret)
 	return answer(r, text, why, shown, ret);
 }
 
-/* 1: somebody has it open or mapped. */
+/* A process has it open or mapped. */
 static bool is_in_use(const char *path)
 {
 	_cleanup_(json_putp) struct json_object *users = NULL;
@@ -82,12 +82,17 @@ static int give_space(const char *path, const char *shown, struct finding *ret)
 	const struct thpd_dax_request request = {.unit_bytes = HUGE_BYTES, .holes = true};
 	const char *why = NULL;
 	char *text = NULL;
-	int r = is_in_use(path) ? -EBUSY : thpd_dax_realign(path, &request, &text, &why);
+	int r;
 
-	if (r == -EBUSY) {
+	if (is_in_use(path)) {
 		log_info("%s: not given space while it is in use", shown);
-		return r;
+		return -EBUSY;
 	}
+	r = thpd_dax_realign(path, &request, &text, &why);
+	/* Held by the kernel (a loop device), or somebody came just now. To try again at the next
+	 * event would be for ever: thpd's own closing is one. */
+	if (r == -EBUSY)
+		r = -EAGAIN;
 	r = answer(r, text, why, shown, ret);
 	if (r == 0)
 		log_info("%s: its holes were given aligned space", shown);

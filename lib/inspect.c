@@ -16,6 +16,13 @@
 #include "layout_json.h"
 #include "storagefacts.h"
 
+int inspect_host(struct sys *ret, const char **ret_why)
+{
+	int r = sys_open_host(ret);
+
+	return r < 0 ? answer_fail(ret_why, r, "The host's files could not be opened.") : 0;
+}
+
 void inspection_clear(struct inspection *i)
 {
 	layout_clear(&i->layout);

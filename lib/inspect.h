@@ -21,6 +21,9 @@ struct inspection {
 	size_t n_mappings;
 };
 
+/* 0 or a negative errno with *ret_why. */
+int inspect_host(struct sys *ret, const char **ret_why);
+
 void inspection_clear(struct inspection *i);
 
 /* Opens a file or a device without waiting, or a regular file, which can then be read in the

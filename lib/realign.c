@@ -185,15 +185,15 @@ int realign_run(struct realign *r, const struct moves *moves)
 	_cleanup_(transfer_closep) struct transfer *transfer = NULL;
 	int e;
 
-	sweep(r);
 	if (r->storage->filesystem == FILESYSTEM_OTHER)
 		return realign_fail(r, -EOPNOTSUPP, "Only files on XFS and ext4 can be realigned.");
+	sweep(r);
+	if (moves->n_items == 0)
+		return 0;
 	e = transfer_open(&transfer);
 	if (e < 0)
 		return realign_fail(r, e, "No buffers for copying (io_uring).");
 	transfer_use_direct(r->fd);
-	if (moves->n_items == 0)
-		return 0;
 	e = r->is_copying ? -EOPNOTSUPP : run_moves(r, transfer, moves);
 	return e == -EOPNOTSUPP && r->moved_bytes == 0 ? run_replacement(r, transfer, moves) : e;
 }

@@ -142,6 +142,19 @@ static int fail_for_another(struct batch *b)
 	return realign_fail(b->realign, -EBUSY, "The name leads to another file now.");
 }
 
+static int keep_both(struct batch *b, const struct replacement *place)
+{
+	if (replace_keep(place) < 0)
+		return realign_fail(
+			b->realign, -EBUSY,
+			"Both the file and the copy that has its name now were opened: "
+			"give the file, .thpd-realign. and its name, another one before "
+			"the next run, which removes it.");
+	return realign_fail(b->realign, -EBUSY,
+			    "Both the file and the copy that has its name now were opened: the "
+			    "file is kept beside it, with .thpd-kept behind its name.");
+}
+
 /* The old file gets its name back, unless somebody has come by the new one: then both stay. */
 static int take_back(struct batch *b, const struct replacement *place)
 {
@@ -149,12 +162,8 @@ static int take_back(struct batch *b, const struct replacement *place)
 
 	if (!replace_leads_to(place, b->donor_fd, r->fd))
 		return fail_for_another(b);
-	if (!lease_is_undisturbed(b->donor_fd)) {
-		(void)replace_keep(place);
-		return realign_fail(r, -EBUSY,
-				    "Both the file and the copy that had its name were opened: the "
-				    "file is kept beside it, with .thpd-kept behind its name.");
-	}
+	if (!lease_is_undisturbed(b->donor_fd))
+		return keep_both(b, place);
 	if (replace_swap(place) == 0)
 		(void)replace_drop(place, b->donor_fd);
 	return realign_fail(r, -EBUSY, "Somebody wants to open the file.");

@@ -91,10 +91,10 @@ int thpd_dax_check(const char *path, char **ret_json, const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
 	struct dax_device device;
-	int r = sys_open_host(&sys);
+	int r = inspect_host(&sys, ret_why);
 
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	if (open_device(&sys, path, &device) == 0)
 		return check_device(&sys, path, &device, ret_json, ret_why);
 	return check_file(&sys, path, ret_json, ret_why);
@@ -138,10 +138,10 @@ static int find_users(struct sys *sys, const char *path, char **ret_json, const 
 int thpd_dax_users(const char *path, char **ret_json, const char **ret_why)
 {
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
-	int r = sys_open_host(&sys);
+	int r = inspect_host(&sys, ret_why);
 
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	return find_users(&sys, path, ret_json, ret_why);
 }
 
@@ -168,10 +168,10 @@ int thpd_dax_probe(const char *path, char **ret_json, const char **ret_why)
 	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
 	struct probe p = {0};
-	int r = sys_open_host(&sys);
+	int r = inspect_host(&sys, ret_why);
 
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	r = probe(&sys, path, &p, ret_why);
 	if (r < 0)
 		return r;
@@ -212,10 +212,10 @@ int thpd_dax_sums(const char *path, char **ret_json, const char **ret_why)
 	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
 	_cleanup_(alignment_clear) struct alignment sums = ALIGNMENT_INIT;
 	_cleanup_(sys_close) struct sys sys = SYS_INIT;
-	int r = sys_open_host(&sys);
+	int r = inspect_host(&sys, ret_why);
 
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	r = read_sums(&sys, path, &sums, ret_why);
 	if (r < 0)
 		return r;

@@ -84,9 +84,9 @@ int thpd_dax_create(const char *path, uint64_t size_bytes, uint64_t unit_bytes, 
 
 	if (r < 0)
 		return r;
-	r = sys_open_host(&sys);
+	r = inspect_host(&sys, ret_why);
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	return create(&sys, path, size_bytes, unit_bytes, ret_json, ret_why);
 }
 
@@ -164,9 +164,9 @@ int thpd_dax_realign(const char *path, const struct thpd_dax_request *request, c
 
 	if (request->unit_bytes != HUGE_BYTES && request->unit_bytes != GIGANTIC_BYTES)
 		return answer_fail(ret_why, -EINVAL, "The alignment is neither 2M nor 1G.");
-	r = sys_open_host(&sys);
+	r = inspect_host(&sys, ret_why);
 	if (r < 0)
-		return answer_fail(ret_why, r, "The host's files could not be opened.");
+		return r;
 	fd = inspect_open(path, O_RDWR, ret_why);
 	if (fd < 0)
 		return fd;

@@ -19,6 +19,22 @@ enum { NAMES_BYTES_MAX = 64 << 10, VALUE_BYTES_MAX = 64 << 10 };
 static const uint32_t kept_flags =
 	FS_XFLAG_SYNC | FS_XFLAG_NOATIME | FS_XFLAG_NODUMP | FS_XFLAG_NODEFRAG | FS_XFLAG_DAX;
 
+/* Those of ext4 that the call below does not know. */
+static const int kept_ext4_flags =
+	FS_JOURNAL_DATA_FL | FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_NOTAIL_FL | FS_DIRSYNC_FL;
+
+static int copy_ext4_flags(int from_fd, int to_fd)
+{
+	int from = 0, to = 0;
+
+	if (ioctl(from_fd, FS_IOC_GETFLAGS, &from) < 0 || ioctl(to_fd, FS_IOC_GETFLAGS, &to) < 0)
+		return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : -errno;
+	if (((from ^ to) & kept_ext4_flags) == 0)
+		return 0;
+	to = (to & ~kept_ext4_flags) | (from & kept_ext4_flags);
+	return ioctl(to_fd, FS_IOC_SETFLAGS, &to) < 0 ? -errno : 0;
+}
+
 static int copy_flags(int from_fd, int to_fd)
 {
 	struct fsxattr from, to;
@@ -106,6 +122,8 @@ int likeness_copy(int from_fd, int to_fd)
 		e = copy_attributes(from_fd, to_fd);
 	if (e == 0)
 		e = copy_flags(from_fd, to_fd);
+	if (e == 0)
+		e = copy_ext4_flags(from_fd, to_fd);
 	if (e < 0)
 		return e;
 	return futimens(to_fd, (const struct timespec[]){st.st_atim, st.st_mtim}) < 0 ? -errno : 0;

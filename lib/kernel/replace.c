@@ -143,14 +143,26 @@ int replace_drop(const struct replacement *r, int fd)
 	return unlinkat(r->directory_fd, r->spare, 0) < 0 ? -errno : replace_sync(r);
 }
 
-int replace_keep(const struct replacement *r)
+static int keep_as(const struct replacement *r, const char *name)
 {
-	char kept[sizeof(r->name)];
-	int n = snprintf(kept, sizeof(kept), "%s.thpd-kept", r->name);
-
-	if (n < 0 || (size_t)n >= sizeof(kept))
-		return -ENAMETOOLONG;
-	return renameat2(r->directory_fd, r->spare, r->directory_fd, kept, RENAME_NOREPLACE) < 0
+	return renameat2(r->directory_fd, r->spare, r->directory_fd, name, RENAME_NOREPLACE) < 0
 		       ? -errno
 		       : replace_sync(r);
+}
+
+enum { KEPT_MAX = 9 };
+
+/* The spare name is longer, so this one fits. */
+int replace_keep(const struct replacement *r)
+{
+	char kept[sizeof(r->name) + 16];
+	int e;
+
+	(void)snprintf(kept, sizeof(kept), "%s.thpd-kept", r->name);
+	e = keep_as(r, kept);
+	for (int i = 2; e == -EEXIST && i <= KEPT_MAX; i++) {
+		(void)snprintf(kept, sizeof(kept), "%s.thpd-kept%d", r->name, i);
+		e = keep_as(r, kept);
+	}
+	return e;
 }

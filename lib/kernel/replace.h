@@ -43,6 +43,6 @@ int replace_sync(
  * errno. */
 int replace_drop(const struct replacement *r, int fd);
 
-/* Gives what has the spare name a lasting one, NAME.thpd-kept, that no run removes. 0 or a negative
- * errno. */
+/* Gives what has the spare name a lasting one that no run removes: NAME.thpd-kept, or with a number
+ * behind it. 0 or a negative errno. */
 int replace_keep(const struct replacement *r);

@@ -378,6 +378,12 @@ lets_nobody_in() { # FILE
 	dax realign "$1" --copy --no-legend && is_equal "$(all_of "$1")" "$before"
 }
 
+# Flags that ext4 alone has: a copy has them, too.
+keeps_flags_of_ext4() { # FILE
+	make_large_file "$1" && chattr +st "$1" && realigns "$1" --copy &&
+		is_equal "$(lsattr "$1" | cut -d' ' -f1 | tr -d -- -)" ste
+}
+
 # realign_while FILE COMMAND...: by a copy, which stands still right behind the exchange of names; then the command. It
 # gives up.
 realign_while() {
@@ -417,7 +423,10 @@ keeps_both() { # FILE
 	make_large_file "$1" || return 1
 	sum=$(sha256sum <"$1")
 	realign_while "$1" open_both "$1" || return 1
-	is_equal "$(sha256sum <"$1")" "$sum" && is_equal "$(sha256sum <"$1.thpd-kept")" "$sum" && rm "$1.thpd-kept"
+	is_equal "$(sha256sum <"$1")" "$sum" && is_equal "$(sha256sum <"$1.thpd-kept")" "$sum" || return 1
+	# The name is taken now.
+	make_large_file "$1" && realign_while "$1" open_both "$1" && is_equal "$(sha256sum <"$1.thpd-kept")" "$sum" &&
+		is_equal "$(sha256sum <"$1.thpd-kept2")" "$(sha256sum <"$1")" && rm "$1".thpd-kept*
 }
 
 open_both() { # FILE
@@ -478,6 +487,7 @@ ok "$kind: $REALIGN_LAYOUTS random layouts: aligned, the data and all else the s
 ok "$kind: what was written a moment ago is kept" keeps_what_is_not_on_the_medium "$MNT/news"
 ok "$kind: owner, mode, times, ACL, attributes and flags are kept" keeps_all "$MNT/shared/all"
 [ "$kind" != plain ] || check_replacing
+[ "$kind" != ext4 ] || ok "$kind: its own flags are kept by a copy" keeps_flags_of_ext4 "$MNT/flags"
 check_refusals
 ok "$kind: a large file" realigns "$MNT/large"
 ok "$kind: another, by a copy" copies_on_demand "$MNT/another"
