@@ -82,17 +82,12 @@ static int give_space(const char *path, const char *shown, struct finding *ret)
 	const struct thpd_dax_request request = {.unit_bytes = HUGE_BYTES, .holes = true};
 	const char *why = NULL;
 	char *text = NULL;
-	int r;
+	int r = is_in_use(path) ? -EBUSY : thpd_dax_realign(path, &request, &text, &why);
 
-	if (is_in_use(path)) {
+	if (r == -EBUSY) {
 		log_info("%s: not given space while it is in use", shown);
-		return -EBUSY;
+		return r;
 	}
-	r = thpd_dax_realign(path, &request, &text, &why);
-	/* Held by the kernel (a loop device), or somebody came just now. To try again at the next
-	 * event would be for ever: thpd's own closing is one. */
-	if (r == -EBUSY)
-		r = -EAGAIN;
 	r = answer(r, text, why, shown, ret);
 	if (r == 0)
 		log_info("%s: its holes were given aligned space", shown);
