@@ -155,7 +155,7 @@ enum { KEPT_MAX = 9 };
 /* The spare name is longer, so this one fits. */
 int replace_keep(const struct replacement *r)
 {
-	char kept[sizeof(r->name) + 16];
+	char kept[sizeof(r->name) + 24]; /* room for any int: GCC knows no better */
 	int e;
 
 	(void)snprintf(kept, sizeof(kept), "%s.thpd-kept", r->name);
