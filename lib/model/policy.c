@@ -28,3 +28,27 @@ int mode_from_name(const char *name, enum mode *ret)
 	*ret = (enum mode)r;
 	return 0;
 }
+
+static const char *const placement_names[] = {
+	[PLACEMENT_REPORT] = "report",
+	[PLACEMENT_OFF] = "off",
+	[PLACEMENT_FOLLOW] = "follow",
+	[PLACEMENT_BIND] = "bind",
+};
+
+static_assert(ARRAY_SIZE(placement_names) == PLACEMENT_MAX, "every placement has a name");
+
+const char *placement_name(enum placement placement)
+{
+	return name_of(placement_names, ARRAY_SIZE(placement_names), placement);
+}
+
+int placement_from_name(const char *name, enum placement *ret)
+{
+	int r = name_find(placement_names, ARRAY_SIZE(placement_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum placement)r;
+	return 0;
+}

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "node_set.h"
+
 enum mode {
 	MODE_FULL = 0, /* look, explain, act */
 	MODE_REPORT,   /* look and explain only */
@@ -16,6 +18,18 @@ enum mode {
 
 const char *mode_name(enum mode mode); /* "full", "report", "off" */
 int mode_from_name(const char *name, enum mode *ret);
+
+/* What is done about memory that lies on another node than the VM runs on. */
+enum placement {
+	PLACEMENT_REPORT = 0, /* told, not moved */
+	PLACEMENT_OFF,	      /* not even looked for */
+	PLACEMENT_FOLLOW,     /* moved to where the vCPUs run, within what the VM is bound to */
+	PLACEMENT_BIND,	      /* moved to what the VM is bound to; wherever its vCPUs run */
+	PLACEMENT_MAX,
+};
+
+const char *placement_name(enum placement placement); /* "report", "off", ... */
+int placement_from_name(const char *name, enum placement *ret);
 
 struct policy {
 	enum mode mode;
@@ -29,7 +43,12 @@ struct policy {
 	uint64_t copy_call_bytes;  /* bound of one copy call; block multiple, at most 64 MiB */
 	uint64_t hold_lost_ns; /* how long a block is left alone after the guest gave memory of it
 				  back */
-	bool is_paused;	       /* by thpctl pause, not by configuration */
+	enum placement placement;
+	node_set_t nodes;	 /* where its memory shall be, by the administrator; 0: not said */
+	uint64_t stable_ns;	 /* the home must have been the same for so long */
+	uint64_t min_gain_bytes; /* less on wrong nodes is not worth a move */
+	uint64_t move_interval_ns; /* from the end of one move to the next */
+	bool is_paused;		   /* by thpctl pause, not by configuration */
 };
 
 #define POLICY_INIT                                                                                \
@@ -38,4 +57,6 @@ struct policy {
 		.min_region_bytes = UINT64_C(64) << 20, .remap_call_bytes = UINT64_C(64) << 20,    \
 		.copy_call_bytes = UINT64_C(32) << 20,                                             \
 		.hold_lost_ns = UINT64_C(3600) * 1000000000,                                       \
+		.stable_ns = UINT64_C(60) * 1000000000, .min_gain_bytes = UINT64_C(64) << 20,      \
+		.move_interval_ns = UINT64_C(600) * 1000000000,                                    \
 	}

@@ -64,6 +64,7 @@ WORDS(backing_word, backing_name, enum backing)
 WORDS(eligibility_word, eligibility_name, enum eligibility)
 WORDS(answer_word, answer_name, enum answer)
 WORDS(seen_word, seen_name, enum seen)
+WORDS(placement_word, placement_name, enum placement)
 WORDS(reason_word, reason_slug, enum reason)
 
 static const struct field geometry_rows[] = {
@@ -126,6 +127,11 @@ static const struct field policy_rows[] = {
 	UINT(policy, remap_call_bytes),
 	UINT(policy, copy_call_bytes),
 	UINT(policy, hold_lost_ns),
+	WORD(policy, placement, placement_word, PLACEMENT_MAX),
+	UINT(policy, nodes),
+	UINT(policy, stable_ns),
+	UINT(policy, min_gain_bytes),
+	UINT(policy, move_interval_ns),
 	BOOL(policy, is_paused),
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);

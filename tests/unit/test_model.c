@@ -12,6 +12,7 @@
 
 #include "action.h"
 #include "host.h"
+#include "node_set.h"
 #include "policy.h"
 #include "region.h"
 #include "run.h"
@@ -41,6 +42,7 @@ static void words_lead_back(void **state)
 	CHECK_WORDS(backing, backing_name, backing_from_name, BACKING_MAX);
 	CHECK_WORDS(seen, seen_name, seen_from_name, SEEN_MAX);
 	CHECK_WORDS(mode, mode_name, mode_from_name, MODE_MAX);
+	CHECK_WORDS(placement, placement_name, placement_from_name, PLACEMENT_MAX);
 	CHECK_WORDS(shmem_knob, shmem_knob_name, shmem_knob_from_name, SHMEM_KNOB_MAX);
 }
 
@@ -55,6 +57,44 @@ static void words_are_interface(void **state)
 	assert_string_equal(action_kind_name(ACTION_COPY), "copy");
 	assert_string_equal(effect_name(EFFECT_WORSE), "worse");
 	assert_string_equal(eligibility_name(ELIGIBILITY_NO_RIGHT), "no-right");
+}
+
+static void check_nodes(const char *text, node_set_t expected, const char *written)
+{
+	char buffer[NODE_SET_TEXT_MAX];
+	node_set_t set = 99;
+
+	assert_int_equal(node_set_parse(text, &set), 0);
+	assert_int_equal(set, expected);
+	assert_string_equal(node_set_format(set, buffer), written);
+}
+
+static void sets_of_nodes(void **state)
+{
+	static const char *const bad[] = {" 0", "0,", ",0", "2-1", "-1", "a", "0-", "0 1", "1-2-3"};
+	node_set_t set = 99;
+
+	(void)state;
+	check_nodes("", 0, "");
+	check_nodes("0", 1, "0");
+	check_nodes("0-1,3", 11, "0-1,3");
+	check_nodes("1,0,1", 3, "0-1");
+	check_nodes("63,64-1000", UINT64_C(1) << 63, "63");
+	check_nodes("0-18446744073709551615", UINT64_MAX, "0-63");
+	check_nodes("0-1,3-4,6-7,9-10,12-13,15-16,18-19,21-22,24-25,27-28,30-31,33-34,36-37,39-40,"
+		    "42-43,45-46,48-49,51-52,54-55,57-58,60-61,63",
+		    UINT64_C(0xb6db6db6db6db6db),
+		    "0-1,3-4,6-7,9-10,12-13,15-16,18-19,21-22,24-25,27-28,30-31,33-34,36-37,39-40,"
+		    "42-43,45-46,48-49,51-52,54-55,57-58,60-61,63");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(node_set_parse(bad[i], &set), -EINVAL);
+	assert_int_equal(set, 99);
+	assert_false(node_set_has(UINT64_MAX, -1));
+	assert_false(node_set_has(UINT64_MAX, 64));
+	assert_true(node_set_is_single(8));
+	assert_false(node_set_is_single(0));
+	assert_false(node_set_is_single(9));
+	assert_int_equal(node_set_first(12), 2);
 }
 
 static void states_have_words_of_their_own(void **state)
@@ -166,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_lead_back),
+		cmocka_unit_test(sets_of_nodes),
 		cmocka_unit_test(words_are_interface),
 		cmocka_unit_test(states_have_words_of_their_own),
 		cmocka_unit_test(misalignment_is_modulo_the_block),

@@ -26,7 +26,7 @@ static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
 static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
-static_assert(sizeof(struct policy) == 56, "struct policy has changed");
+static_assert(sizeof(struct policy) == 96, "struct policy has changed");
 static_assert(sizeof(struct host_node) == 24, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 1664 + sizeof(struct trial), "struct host has changed");
@@ -87,6 +87,11 @@ static void fill_policy(struct policy *p)
 		.remap_call_bytes = UINT64_MAX - 1,
 		.copy_call_bytes = UINT64_MAX - 2,
 		.hold_lost_ns = UINT64_MAX - 3,
+		.placement = PLACEMENT_BIND,
+		.nodes = UINT64_C(1) << 63 | 5,
+		.stable_ns = 61,
+		.min_gain_bytes = 62,
+		.move_interval_ns = 63,
 		.is_paused = true,
 	};
 }
@@ -220,6 +225,7 @@ static void check_policy(const struct policy *a, const struct policy *b)
 	SAME(mode), SAME(may_remap), SAME(may_copy), SAME(may_ksm), SAME(may_private_file);
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
+	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
 }
 
 static void check_region(const struct region *a, const struct region *b)

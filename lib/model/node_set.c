@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "node_set.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "parse.h"
+
+static int scan_range(struct scanner *s, node_set_t *set)
+{
+	uint64_t first, last;
+
+	if (!scan_u64(s, &first))
+		return -EINVAL;
+	last = first;
+	if (scan_char(s, '-') && !scan_u64(s, &last))
+		return -EINVAL;
+	if (last < first)
+		return -EINVAL;
+	for (uint64_t node = first; node <= last && node < NODE_SET_MAX; node++)
+		*set |= node_set_of((int)node);
+	return 0;
+}
+
+int node_set_parse(const char *text, node_set_t *ret)
+{
+	struct scanner s = {.at = text, .end = text + strlen(text)};
+	node_set_t set = 0;
+
+	if (s.at == s.end) {
+		*ret = 0;
+		return 0;
+	}
+	do {
+		int r = scan_range(&s, &set);
+
+		if (r < 0)
+			return r;
+	} while (scan_char(&s, ','));
+	if (s.at != s.end)
+		return -EINVAL;
+	*ret = set;
+	return 0;
+}
+
+/* The longest text is of pairs with a gap between them: 21 times "10-11,". */
+const char *node_set_format(node_set_t set, char *buffer)
+{
+	size_t used = 0;
+
+	buffer[0] = '\0';
+	for (int node = 0; node < NODE_SET_MAX; node++) {
+		int first = node;
+
+		if (!node_set_has(set, node))
+			continue;
+		while (node_set_has(set, node + 1))
+			node++;
+		used += (size_t)snprintf(buffer + used, NODE_SET_TEXT_MAX - used,
+					 node == first ? "%s%d" : "%s%d-%d", used > 0 ? "," : "",
+					 first, node);
+	}
+	return buffer;
+}
