@@ -7,7 +7,7 @@
 
 #include "parse.h"
 
-static int scan_range(struct scanner *s, node_set_t *set)
+static int scan_range(struct scanner *s, node_set_t *set, bool *is_cut)
 {
 	uint64_t first, last;
 
@@ -18,30 +18,52 @@ static int scan_range(struct scanner *s, node_set_t *set)
 		return -EINVAL;
 	if (last < first)
 		return -EINVAL;
+	*is_cut |= last >= NODE_SET_MAX;
 	for (uint64_t node = first; node <= last && node < NODE_SET_MAX; node++)
 		*set |= node_set_of((int)node);
 	return 0;
 }
 
-int node_set_parse(const char *text, node_set_t *ret)
+/* is_cut: nodes were left out. */
+static int scan_list(const char *text, node_set_t *set, bool *is_cut)
 {
 	struct scanner s = {.at = text, .end = text + strlen(text)};
-	node_set_t set = 0;
 
-	if (s.at == s.end) {
-		*ret = 0;
+	*set = 0;
+	*is_cut = false;
+	if (s.at == s.end)
 		return 0;
-	}
 	do {
-		int r = scan_range(&s, &set);
+		int r = scan_range(&s, set, is_cut);
 
 		if (r < 0)
 			return r;
 	} while (scan_char(&s, ','));
-	if (s.at != s.end)
-		return -EINVAL;
-	*ret = set;
-	return 0;
+	return s.at == s.end ? 0 : -EINVAL;
+}
+
+int node_set_parse(const char *text, node_set_t *ret)
+{
+	node_set_t set;
+	bool is_cut;
+	int r = scan_list(text, &set, &is_cut);
+
+	if (r == 0)
+		*ret = set;
+	return r;
+}
+
+int node_set_parse_whole(const char *text, node_set_t *ret)
+{
+	node_set_t set;
+	bool is_cut;
+	int r = scan_list(text, &set, &is_cut);
+
+	if (r == 0 && is_cut)
+		r = -ERANGE;
+	if (r == 0)
+		*ret = set;
+	return r;
 }
 
 /* The longest text is of pairs with a gap between them: 21 times "10-11,". */

@@ -37,5 +37,9 @@ static inline int node_set_first(node_set_t set)
  * are left out. 0 or -EINVAL (*ret left alone). */
 int node_set_parse(const char *text, node_set_t *ret);
 
+/* The same for what a person wrote: a node beyond NODE_SET_MAX is refused with -ERANGE, since a set
+ * without it is not what was meant. */
+int node_set_parse_whole(const char *text, node_set_t *ret);
+
 /* The same form; "" for the empty set. buffer: NODE_SET_TEXT_MAX bytes. Returns buffer. */
 const char *node_set_format(node_set_t set, char *buffer);

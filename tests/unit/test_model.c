@@ -97,6 +97,29 @@ static void sets_of_nodes(void **state)
 	assert_int_equal(node_set_first(12), 2);
 }
 
+static void sets_of_nodes_that_are_not_cut(void **state)
+{
+	static const struct {
+		const char *text;
+		int expected;
+	} cases[] = {
+		{"0-1,3", 0},	    {"", 0},	       {"63", 0},
+		{"0-63", 0},	    {"64", -ERANGE},   {"63-64", -ERANGE},
+		{"64,0", -ERANGE},  {"0,64", -ERANGE}, {"0-18446744073709551615", -ERANGE},
+		{"64,0,", -EINVAL}, {"2-1", -EINVAL},  {"0-1 ", -EINVAL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		node_set_t set = 99, cut = 98;
+
+		assert_int_equal(node_set_parse_whole(cases[i].text, &set), cases[i].expected);
+		if (cases[i].expected == 0)
+			assert_int_equal(node_set_parse(cases[i].text, &cut), 0);
+		assert_int_equal(set, cases[i].expected == 0 ? cut : 99);
+	}
+}
+
 static void states_have_words_of_their_own(void **state)
 {
 	(void)state;
@@ -207,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_lead_back),
 		cmocka_unit_test(sets_of_nodes),
+		cmocka_unit_test(sets_of_nodes_that_are_not_cut),
 		cmocka_unit_test(words_are_interface),
 		cmocka_unit_test(states_have_words_of_their_own),
 		cmocka_unit_test(misalignment_is_modulo_the_block),
