@@ -96,6 +96,22 @@ static void print_glob(FILE *out, const char *name, const char *glob)
 }
 
 /* Only what the file itself says; the rest is the policy above. */
+static void print_rule_policy(FILE *out, const struct rule *r)
+{
+	const char *section = "";
+
+	for (unsigned i = 0; i < POLICY_KEY_MAX; i++) {
+		const struct config_key *k = policy_key_find((enum policy_key)i);
+
+		if (!r->origin[i] || strcmp(r->origin[i], r->file) != 0)
+			continue;
+		if (strcmp(section, k->section) != 0)
+			(void)fprintf(out, "[%s]\n", k->section);
+		section = k->section;
+		print_value(out, k, &r->policy, r->origin[i]);
+	}
+}
+
 static void print_rule(FILE *out, const struct rule *r)
 {
 	const struct match *m = &r->match;
@@ -107,11 +123,7 @@ static void print_rule(FILE *out, const struct rule *r)
 	print_glob(out, "Exe", m->exe);
 	print_glob(out, "Cgroup", m->cgroup);
 	print_glob(out, "User", m->user);
-	(void)fprintf(out, "[Collapse]\n");
-	for (unsigned key = 0; key < POLICY_KEY_MAX; key++)
-		if (r->origin[key] && strcmp(r->origin[key], r->file) == 0)
-			print_value(out, policy_key_find((enum policy_key)key), &r->policy,
-				    r->origin[key]);
+	print_rule_policy(out, r);
 }
 
 static void print_config(FILE *out, const struct config *c)

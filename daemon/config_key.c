@@ -138,6 +138,14 @@ const char *config_section_find(const char *name, bool is_near)
 	return NULL;
 }
 
+bool config_section_is_policy(const char *section)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].home == KEY_HOME_POLICY && strcasecmp(keys[i].section, section) == 0)
+			return true;
+	return false;
+}
+
 /* Limits beyond what the type says. Calls have to be powers of two because every block size is
  * one: such a size holds whole blocks on every machine, or is smaller than one block, and then a
  * call takes one block. */

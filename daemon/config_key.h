@@ -53,6 +53,9 @@ const struct config_key *config_key_nearest(const char *section, const char *nam
  * off. */
 const char *config_section_find(const char *name, bool is_near);
 
+/* A section of what may differ between VMs: it may also stand in files of vm.d. */
+bool config_section_is_policy(const char *section);
+
 /* Parses text into the key's field of its home. 0, -ENOMEM, -EINVAL (not of the form), -ERANGE. */
 int config_key_parse(const struct config_key *key, const char *text, void *home);
 

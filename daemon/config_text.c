@@ -62,10 +62,11 @@ static void copy_text(char *buffer, size_t size, const char *at, const char *end
 
 static int judge_section_place(struct cleaner *c, const char *section)
 {
-	bool is_match = strcmp(section, "Match") == 0, is_policy = strcmp(section, "Collapse") == 0;
+	bool is_match = strcmp(section, "Match") == 0;
 	char sentence[128];
 
-	if (c->text->kind == CONFIG_KIND_MAIN ? !is_match : is_match || is_policy) {
+	if (c->text->kind == CONFIG_KIND_MAIN ? !is_match
+					      : is_match || config_section_is_policy(section)) {
 		c->section = section;
 		return 1;
 	}
