@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bits.h"
 #include "parse.h"
@@ -39,6 +40,28 @@ static int mode_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
+static int placement_parse(const char *text, uint64_t *ret)
+{
+	enum placement placement;
+
+	if (placement_from_name(text, &placement) < 0)
+		return -EINVAL;
+	*ret = placement;
+	return 0;
+}
+
+static const char no_nodes[] = "none";
+
+static int nodes_parse(const char *text, uint64_t *ret)
+{
+	if (strcmp(text, no_nodes) == 0) {
+		*ret = 0;
+		return 0;
+	}
+	/* An empty list is a value that somebody forgot. */
+	return *text ? node_set_parse_whole(text, ret) : -EINVAL;
+}
+
 static int count_parse(const char *text, uint64_t *ret)
 {
 	uint64_t count;
@@ -65,6 +88,10 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 		return bool_parse(text, ret);
 	case KEY_TYPE_MODE:
 		return mode_parse(text, ret);
+	case KEY_TYPE_PLACEMENT:
+		return placement_parse(text, ret);
+	case KEY_TYPE_NODES:
+		return nodes_parse(text, ret);
 	case KEY_TYPE_COUNT:
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
@@ -108,6 +135,13 @@ static void format_share(uint64_t share_bp, char *buffer, size_t size)
 			       share_bp % 100);
 }
 
+static void format_nodes(node_set_t nodes, char *buffer, size_t size)
+{
+	char list[NODE_SET_TEXT_MAX];
+
+	(void)snprintf(buffer, size, "%s", nodes ? node_set_format(nodes, list) : no_nodes);
+}
+
 void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 {
 	switch (type) {
@@ -125,6 +159,12 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 		return;
 	case KEY_TYPE_MODE:
 		(void)snprintf(buffer, size, "%s", mode_name((enum mode)value));
+		return;
+	case KEY_TYPE_PLACEMENT:
+		(void)snprintf(buffer, size, "%s", placement_name((enum placement)value));
+		return;
+	case KEY_TYPE_NODES:
+		format_nodes(value, buffer, size);
 		return;
 	case KEY_TYPE_COUNT:
 		(void)snprintf(buffer, size, "%" PRIu64, value);
@@ -152,6 +192,12 @@ void value_store(enum key_type type, uint64_t value, void *field)
 	case KEY_TYPE_MODE:
 		*(enum mode *)field = (enum mode)value;
 		return;
+	case KEY_TYPE_PLACEMENT:
+		*(enum placement *)field = (enum placement)value;
+		return;
+	case KEY_TYPE_NODES:
+		*(node_set_t *)field = value;
+		return;
 	case KEY_TYPE_COUNT:
 		*(uint32_t *)field = (uint32_t)value;
 		return;
@@ -173,6 +219,10 @@ uint64_t value_load(enum key_type type, const void *field)
 		return *(const bool *)field;
 	case KEY_TYPE_MODE:
 		return *(const enum mode *)field;
+	case KEY_TYPE_PLACEMENT:
+		return *(const enum placement *)field;
+	case KEY_TYPE_NODES:
+		return *(const node_set_t *)field;
 	case KEY_TYPE_COUNT:
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
@@ -195,6 +245,10 @@ const char *value_form(enum key_type type)
 		return "yes or no";
 	case KEY_TYPE_MODE:
 		return "full, report or off";
+	case KEY_TYPE_PLACEMENT:
+		return "report, follow, bind or off";
+	case KEY_TYPE_NODES:
+		return "nodes from 0 to 63 such as 0-1,3, or none";
 	case KEY_TYPE_COUNT:
 		return "a number";
 	case KEY_TYPE_GLOB:

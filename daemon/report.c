@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "bits.h"
+#include "config_key.h"
 #include "lack.h"
 #include "report_json.h"
 #include "state.h"
@@ -166,7 +167,7 @@ static struct json_object *report_policy(const struct manager *m, const struct g
 
 	for (unsigned key = 0; key < POLICY_KEY_MAX; key++) {
 		struct json_object *o = json_object_new_object();
-		char value[64];
+		char value[CONFIG_VALUE_TEXT_MAX];
 
 		config_format_policy_value(&g->snapshot.policy, (enum policy_key)key, value,
 					   sizeof(value));

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	apply_copy(&c, config_apply_main, data, size);
 	apply_copy(&c, config_apply_rule, data, size);
 	if (c.n_rules != 1 || c.policy.copy_call_bytes == 0 || c.policy.min_populated_bp > 10000 ||
-	    c.policy.mode >= MODE_MAX || c.n_problems > 80)
+	    c.policy.mode >= MODE_MAX || c.policy.placement >= PLACEMENT_MAX || c.n_problems > 80)
 		abort();
 	(void)config_find_rule(&c, &vm);
 	if (config_format(&c, &text) < 0)

@@ -150,6 +150,11 @@ static void test_defaults_equal_policy_init(void **state)
 	assert_int_equal(c->policy.remap_call_bytes, expected.remap_call_bytes);
 	assert_int_equal(c->policy.copy_call_bytes, expected.copy_call_bytes);
 	assert_int_equal(c->policy.hold_lost_ns, expected.hold_lost_ns);
+	assert_int_equal(c->policy.placement, expected.placement);
+	assert_int_equal(c->policy.nodes, expected.nodes);
+	assert_int_equal(c->policy.stable_ns, expected.stable_ns);
+	assert_int_equal(c->policy.min_gain_bytes, expected.min_gain_bytes);
+	assert_int_equal(c->policy.move_interval_ns, expected.move_interval_ns);
 	assert_int_equal(c->interval_ns, NS_PER_S);
 	assert_int_equal(c->max_age_ns, 10 * NS_PER_MIN);
 	assert_int_equal(c->workers, 0);
@@ -191,7 +196,9 @@ static void test_values_of_every_type_are_set(void **state)
 		  "[Budget]\nCopyBandwidth=infinity\nFreeReserve=1G\n"
 		  "[DAX]\nPrepareDirectories= /a  /b/c\nPreallocate=yes\n"
 		  "[Collapse]\nMode=report\nRemap=no\nCopy=off\nMinPopulated=87.5%\nMinRegion=8M\n"
-		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n");
+		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n"
+		  "[NUMA]\nPlacement=bind\nNodes=0-1,63\nStableFor=90\nMinGain=2G\n"
+		  "MoveInterval=infinity\n");
 	assert_no_problem(c);
 	assert_int_equal(c->interval_ns, 1500 * NS_PER_MS);
 	assert_int_equal(c->max_age_ns, 2 * NS_PER_HOUR);
@@ -210,8 +217,37 @@ static void test_values_of_every_type_are_set(void **state)
 	assert_int_equal(c->policy.hold_lost_ns, 2 * NS_PER_DAY);
 	assert_true(c->policy.may_ksm);
 	assert_true(c->policy.may_private_file);
+	assert_int_equal(c->policy.placement, PLACEMENT_BIND);
+	assert_int_equal(c->policy.nodes, UINT64_C(1) << 63 | 3);
+	assert_int_equal(c->policy.stable_ns, 90 * NS_PER_S);
+	assert_int_equal(c->policy.min_gain_bytes, 2 * GIB);
+	assert_true(c->policy.move_interval_ns == UINT64_MAX);
 	assert_string_equal(c->origin[POLICY_KEY_MODE], c->sources[0]);
 	assert_string_equal(c->main_origin[MAIN_KEY_WORKERS], c->sources[0]);
+}
+
+static void test_every_placement_and_list_of_nodes(void **state)
+{
+	static const struct {
+		const char *text;
+		enum placement placement;
+		node_set_t nodes;
+	} cases[] = {
+		{"Placement=report\nNodes=none\n", PLACEMENT_REPORT, 0},
+		{"Placement=off\nNodes=0\n", PLACEMENT_OFF, 1},
+		{"Placement=follow\nNodes=3,0-1\n", PLACEMENT_FOLLOW, 11},
+		{"Placement=bind\nNodes=0-63\n", PLACEMENT_BIND, UINT64_MAX},
+	};
+	struct fixture *f = *state;
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		(void)snprintf(text, sizeof(text), "[NUMA]\n%s", cases[i].text);
+		load_text(f, text);
+		assert_no_problem(&f->config);
+		assert_int_equal(f->config.policy.placement, cases[i].placement);
+		assert_int_equal(f->config.policy.nodes, cases[i].nodes);
+	}
 }
 
 static void test_forms_that_an_operator_may_write(void **state)
@@ -245,6 +281,25 @@ static void test_bad_values_keep_the_default(void **state)
 		{"[Collapse]\nCopyCallSize=128M\n", "a power of two, from 1M to 64M"},
 		{"[Collapse]\nCopyCallSize=48M\n", "CopyCallSize=48M: expected"},
 		{"[Collapse]\nMinRegion=4K\n", "from 1M to infinity"},
+		{"[NUMA]\nPlacement=move\n", "thpd.conf: [NUMA] Placement=move: expected report, "
+					     "follow, bind or off; default report kept"},
+		{"[NUMA]\nNodes=64\n", "thpd.conf: [NUMA] Nodes=64: expected nodes from 0 to 63 "
+				       "such as 0-1,3, or none; default none kept"},
+		{"[NUMA]\nNodes=0-64\n", "[NUMA] Nodes=0-64: expected nodes"},
+		{"[NUMA]\nNodes=1,99999999999999999999\n",
+		 "Nodes=1,99999999999999999999: expected"},
+		{"[NUMA]\nNodes=\n", "[NUMA] Nodes=: expected nodes"},
+		{"[NUMA]\nNodes=\"\"\n", "[NUMA] Nodes=: expected nodes"},
+		{"[NUMA]\nNodes=1,\n", "[NUMA] Nodes=1,: expected nodes"},
+		{"[NUMA]\nNodes=2-1\n", "[NUMA] Nodes=2-1: expected nodes"},
+		{"[NUMA]\nNodes=0, 1\n", "[NUMA] Nodes=0, 1: expected nodes"},
+		{"[NUMA]\nNodes=none,1\n", "[NUMA] Nodes=none,1: expected nodes"},
+		{"[NUMA]\nStableFor=long\n", "StableFor=long: expected a duration such as 1500ms, "
+					     "10s, 10min or 1h; default 1min kept"},
+		{"[NUMA]\nMinGain=-1\n", "MinGain=-1: expected a size in bytes such as 4096, 64M "
+					 "or 1G; default 64M kept"},
+		{"[NUMA]\nMoveInterval=1 h\n", "[NUMA] MoveInterval=1 h: expected a duration such "
+					       "as 1500ms, 10s, 10min or 1h; default 10min kept"},
 		{"[DAX]\nPrepareDirectories=/a b\n", "default none kept"},
 		{"[DAX]\nPrepareDirectories=./a\n", "expected absolute paths"},
 		{"[Manager]\nInterval=0\n", "from 100ms to 1h; default 1s kept"},
@@ -263,6 +318,12 @@ static void test_bad_values_keep_the_default(void **state)
 		assert_int_equal(c->n_problems, 1);
 		assert_problem(c, cases[i].problem);
 		assert_int_equal(c->policy.mode, MODE_FULL);
+		assert_int_equal(c->policy.placement, PLACEMENT_REPORT);
+		assert_int_equal(c->policy.nodes, 0);
+		assert_int_equal(c->policy.stable_ns, NS_PER_MIN);
+		assert_int_equal(c->policy.min_gain_bytes, 64 * MIB);
+		assert_int_equal(c->policy.move_interval_ns, 10 * NS_PER_MIN);
+		assert_null(c->origin[POLICY_KEY_NODES]);
 		assert_int_equal(c->policy.remap_call_bytes, 64 * MIB);
 		assert_int_equal(c->policy.copy_call_bytes, 32 * MIB);
 		assert_int_equal(c->interval_ns, NS_PER_S);
@@ -298,6 +359,10 @@ static void test_lines_that_are_refused(void **state)
 		{"[Collapse]\nTurbo=1\n", "[Collapse] Turbo: unknown key, ignored"},
 		{"[Colapse]\nMode=off\n",
 		 "thpd.conf:1: [Colapse]: unknown section, ignored; did you mean [Collapse]?"},
+		{"[NUMA]\nNode=0\n", ":2: [NUMA] Node: unknown key, ignored; did you mean [NUMA] "
+				     "Nodes?"},
+		{"[Collapse]\nPlacement=off\n", "did you mean [NUMA] Placement?"},
+		{"[NMUA]\nNodes=0\n", "[NMUA]: unknown section, ignored; did you mean [NUMA]?"},
 		{"[Unit]\nMode=off\nAfter=x\n", ":1: [Unit]: unknown section, ignored"},
 		{"Mode=off\n", ":1: stands before the first [Section]"},
 		{"[Collapse\nMode=off\n", ":1: a section header is [Name] alone"},
@@ -760,6 +825,54 @@ static void test_first_rule_by_file_name_wins_over_main_policy(void **state)
 	assert_int_equal(config_find_rule(&f->config, &vm)->policy.mode, MODE_OFF);
 }
 
+static void test_numa_section_of_a_rule_is_laid_over_the_main_one(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = make_vm();
+	const struct rule *rule;
+
+	make_dir(f, "thpd.conf.d");
+	write_file(f, "thpd.conf.d/50.conf", "[numa]\nmingain=1G\n");
+	make_dir(f, "vm.d");
+	write_file(f, "vm.d/10.conf",
+		   "[Match]\nName=db*\n[Collapse]\nCopy=no\n[NUMA]\nPlacement=bind\nNodes=1\n");
+	load_text(f, "[NUMA]\nPlacement=follow\nNodes=0-3\nMinGain=8M\nStableFor=5min\n");
+	assert_no_problem(&f->config);
+	rule = config_find_rule(&f->config, &vm);
+	assert_non_null(rule);
+	assert_false(rule->policy.may_copy);
+	assert_int_equal(rule->policy.placement, PLACEMENT_BIND);
+	assert_int_equal(rule->policy.nodes, 2);
+	assert_int_equal(rule->policy.min_gain_bytes, GIB);
+	assert_int_equal(rule->policy.stable_ns, 5 * NS_PER_MIN);
+	assert_string_equal(rule->origin[POLICY_KEY_NODES], path_of(f, "vm.d/10.conf"));
+	assert_string_equal(rule->origin[POLICY_KEY_MIN_GAIN], path_of(f, "thpd.conf.d/50.conf"));
+	assert_string_equal(rule->origin[POLICY_KEY_STABLE_FOR], path_of(f, "thpd.conf"));
+	assert_null(rule->origin[POLICY_KEY_MOVE_INTERVAL]);
+	assert_int_equal(f->config.policy.placement, PLACEMENT_FOLLOW);
+	assert_int_equal(f->config.policy.nodes, 15);
+}
+
+static void test_bad_numa_values_of_a_rule_are_named_and_keep_the_earlier_ones(void **state)
+{
+	struct fixture *f = *state;
+	struct vm vm = make_vm();
+	const struct rule *rule;
+
+	write_file(f, "thpd.conf", "[NUMA]\nPlacement=bind\nNodes=2\n");
+	load_rule(f, "[Match]\nName=db1\n[NUMA]\nPlacement=yes\nNodes=1,64\nMinGain=1M\n");
+	assert_int_equal(f->config.n_problems, 2);
+	assert_problem(&f->config, "vm.d/10.conf: [NUMA] Placement=yes: expected report, follow, "
+				   "bind or off; earlier value bind kept");
+	assert_problem(&f->config, "vm.d/10.conf: [NUMA] Nodes=1,64: expected nodes from 0 to 63 "
+				   "such as 0-1,3, or none; earlier value 2 kept");
+	rule = config_find_rule(&f->config, &vm);
+	assert_non_null(rule);
+	assert_int_equal(rule->policy.placement, PLACEMENT_BIND);
+	assert_int_equal(rule->policy.nodes, 4);
+	assert_int_equal(rule->policy.min_gain_bytes, MIB);
+}
+
 static void test_glob_of_256_characters_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -814,6 +927,43 @@ static void test_formatted_configuration_reads_back_equal(void **state)
 	assert_true(f->config.budget.copy_bytes_per_s == UINT64_MAX);
 }
 
+static void test_formatted_numa_section_reads_back_equal(void **state)
+{
+	static const char rule_text[] = "[Match]\nName=db*\n[Collapse]\nCopy=no\n"
+					"[NUMA]\nPlacement=off\nNodes=none\nMinGain=0\n";
+	struct fixture *f = *state;
+	_cleanup_free_ char *text = NULL, *again = NULL;
+	char *rule;
+
+	write_file(f, "thpd.conf",
+		   "[NUMA]\nPlacement=follow\nNodes=4,0,1,63\nStableFor=90s\n"
+		   "MinGain=1500K\nMoveInterval=infinity\n");
+	load_rule(f, rule_text);
+	assert_no_problem(&f->config);
+	assert_int_equal(config_format(&f->config, &text), 0);
+	assert_non_null(strstr(text, "\n[NUMA]\nPlacement=follow "));
+	assert_non_null(strstr(text, "\nNodes=0-1,4,63 "));
+	rule = strstr(text, "[Match]");
+	assert_non_null(rule);
+	write_file(f, "vm.d/10.conf", rule);
+	*rule = '\0';
+	load_text(f, text);
+	assert_no_problem(&f->config);
+	assert_int_equal(f->config.policy.placement, PLACEMENT_FOLLOW);
+	assert_int_equal(f->config.policy.nodes, UINT64_C(1) << 63 | 0x13);
+	assert_int_equal(f->config.policy.stable_ns, 90 * NS_PER_S);
+	assert_int_equal(f->config.policy.min_gain_bytes, 1500 * KIB);
+	assert_true(f->config.policy.move_interval_ns == UINT64_MAX);
+	assert_int_equal(f->config.n_rules, 1);
+	assert_false(f->config.rules[0].policy.may_copy);
+	assert_int_equal(f->config.rules[0].policy.placement, PLACEMENT_OFF);
+	assert_int_equal(f->config.rules[0].policy.nodes, 0);
+	assert_int_equal(f->config.rules[0].policy.min_gain_bytes, 0);
+	assert_int_equal(config_format(&f->config, &again), 0);
+	assert_non_null(strstr(again, "[Collapse]\nCopy=no"));
+	assert_non_null(strstr(again, "[NUMA]\nPlacement=off"));
+}
+
 static void test_policy_key_names_and_values(void **state)
 {
 	const struct policy p = POLICY_INIT;
@@ -823,9 +973,14 @@ static void test_policy_key_names_and_values(void **state)
 	assert_string_equal(config_policy_key_name(POLICY_KEY_MODE), "Collapse.Mode");
 	assert_string_equal(config_policy_key_name(POLICY_KEY_PRIVATE_FILE),
 			    "Collapse.PrivateFile");
+	assert_string_equal(config_policy_key_name(POLICY_KEY_STABLE_FOR), "NUMA.StableFor");
 	assert_string_equal(config_policy_key_name(POLICY_KEY_MAX), "?");
 	config_format_policy_value(&p, POLICY_KEY_COPY_CALL_SIZE, value, sizeof(value));
 	assert_string_equal(value, "32M");
+	config_format_policy_value(&p, POLICY_KEY_PLACEMENT, value, sizeof(value));
+	assert_string_equal(value, "report");
+	config_format_policy_value(&p, POLICY_KEY_NODES, value, sizeof(value));
+	assert_string_equal(value, "none");
 	config_format_policy_value(&p, POLICY_KEY_MAX, value, sizeof(value));
 	assert_string_equal(value, "?");
 }
@@ -838,6 +993,7 @@ int main(void)
 		TEST(defaults_equal_policy_init),
 		TEST(every_default_is_within_its_limits_and_round_trips),
 		TEST(values_of_every_type_are_set),
+		TEST(every_placement_and_list_of_nodes),
 		TEST(forms_that_an_operator_may_write),
 		TEST(bad_values_keep_the_default),
 		TEST(bad_value_in_a_drop_in_keeps_the_earlier_one),
@@ -865,9 +1021,12 @@ int main(void)
 		TEST(rule_with_a_wrong_match_matches_nothing),
 		TEST(problem_in_policy_leaves_the_match_alone),
 		TEST(first_rule_by_file_name_wins_over_main_policy),
+		TEST(numa_section_of_a_rule_is_laid_over_the_main_one),
+		TEST(bad_numa_values_of_a_rule_are_named_and_keep_the_earlier_ones),
 		TEST(glob_of_256_characters_is_refused),
 		TEST(format_names_values_origins_and_problems),
 		TEST(formatted_configuration_reads_back_equal),
+		TEST(formatted_numa_section_reads_back_equal),
 		TEST(policy_key_names_and_values),
 	};
 

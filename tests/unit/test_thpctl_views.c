@@ -256,11 +256,17 @@ static void a_plan_is_summed_up(void **state)
 	(void)json_object_put(o);
 }
 
+/* No other value is as long. */
+#define LONGEST_NODES                                                 \
+	"0-1,3-4,6-7,9-10,12-13,15-16,18-19,21-22,24-25,27-28,30-31," \
+	"33-34,36-37,39-40,42-43,45-46,48-49,51-52,54-55,57-58,60-61,63"
+
 static void show_names_the_origin_and_the_offset(void **state)
 {
 	struct json_object *o = parse(
 		"{\"vm\":{\"name\":\"a\",\"has_kvm\":true,\"ram_bytes\":2097152,\"reasons\":{}},"
-		"\"policy\":[{\"key\":\"Collapse.Copy\",\"value\":\"no\",\"origin\":\"/etc/x\"}],"
+		"\"policy\":[{\"key\":\"Collapse.Copy\",\"value\":\"no\",\"origin\":\"/etc/x\"},"
+		"{\"key\":\"NUMA.Nodes\",\"value\":\"" LONGEST_NODES "\",\"origin\":\"/etc/y\"}],"
 		"\"regions\":[{\"start\":\"0x1000\",\"bytes\":2097152,\"backing\":\"shmem\","
 		"\"file_offset\":0,\"congruent\":false,\"misaligned_bytes\":4096,\"path\":\"/"
 		"m\"}]}");
@@ -269,7 +275,9 @@ static void show_names_the_origin_and_the_offset(void **state)
 	(void)state;
 	assert_non_null(strstr(text, "has_kvm   yes\n"));
 	assert_non_null(strstr(text, "ram_bytes 2.0M\n"));
-	assert_non_null(strstr(text, "Collapse.Copy no    /etc/x\n"));
+	assert_non_null(strstr(text, "Collapse.Copy no "));
+	assert_non_null(strstr(text, " /etc/x\n"));
+	assert_non_null(strstr(text, "NUMA.Nodes    " LONGEST_NODES " /etc/y\n"));
 	assert_non_null(strstr(text, "no, 4.0K off /m\n"));
 	free(text);
 	(void)json_object_put(o);

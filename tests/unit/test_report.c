@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the daemon tells of one VM's policy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config_apply.h"
+#include "state.h"
+
+static struct json_object *find_policy(struct json_object *show, const char *key)
+{
+	struct json_object *list = json_object_object_get(show, "policy");
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (strcmp(json_object_get_string(json_object_object_get(o, "key")), key) == 0)
+			return o;
+	}
+	fail_msg("no key %s", key);
+	return NULL;
+}
+
+static void assert_policy(struct json_object *show, const char *key, const char *value,
+			  const char *origin)
+{
+	struct json_object *o = find_policy(show, key);
+
+	assert_string_equal(json_object_get_string(json_object_object_get(o, "value")), value);
+	assert_string_equal(json_object_get_string(json_object_object_get(o, "origin")), origin);
+}
+
+/* The longest list of nodes as well, which is longer than any other value. */
+static void show_tells_every_key_of_the_policy(void **state)
+{
+	static const char nodes[] =
+		"0-1,3-4,6-7,9-10,12-13,15-16,18-19,21-22,24-25,27-28,30-31,"
+		"33-34,36-37,39-40,42-43,45-46,48-49,51-52,54-55,57-58,60-61,63";
+	static struct manager m;
+	static struct guest g;
+	char text[512];
+	struct json_object *show;
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "[NUMA]\nPlacement=bind\nNodes=%s\n", nodes);
+	assert_int_equal(config_set_defaults(&m.config), 0);
+	assert_int_equal(config_apply_main(&m.config, "/etc/x", text, strlen(text)), 0);
+	assert_int_equal(m.config.n_problems, 0);
+	g.snapshot.policy = m.config.policy;
+	show = report_show(&m, &g);
+	assert_int_equal(json_object_array_length(json_object_object_get(show, "policy")),
+			 POLICY_KEY_MAX);
+	assert_policy(show, "Collapse.Mode", "full", "default");
+	assert_policy(show, "NUMA.Placement", "bind", "/etc/x");
+	assert_policy(show, "NUMA.Nodes", nodes, "/etc/x");
+	assert_policy(show, "NUMA.StableFor", "1min", "default");
+	assert_policy(show, "NUMA.MinGain", "64M", "default");
+	assert_policy(show, "NUMA.MoveInterval", "10min", "default");
+	json_object_put(show);
+	config_clear(&m.config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(show_tells_every_key_of_the_policy),
+	};
+
+	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}
