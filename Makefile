@@ -25,7 +25,7 @@ B := build/$(MODE)
 # ---- Goals that need no compiler -------------------------------------------------------------
 
 BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev \
-	liburing-dev
+	liburing-dev libnuma-dev
 TEST_DEPS := clang libclang-rt-14-dev llvm libcmocka-dev clang-format cppcheck qemu-system-x86 seabios ipxe-qemu \
 	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd xfsprogs e2fsprogs acl attr
 LAB_DEPS := mmdebstrap e2fsprogs xz-utils debian-archive-keyring
@@ -70,6 +70,7 @@ $(call need,libsystemd,libsystemd-dev)
 $(call need,json-c,libjson-c-dev)
 $(call need,smartcols,libsmartcols-dev)
 $(call need,liburing,liburing-dev)
+$(call need,numa,libnuma-dev)
 $(if $(filter test-programs quick,$(MAKECMDGOALS)),$(call need,cmocka,libcmocka-dev))
 # iniparser's Debian package has no .pc file.
 ifeq ($(wildcard /usr/include/iniparser/iniparser.h /usr/include/iniparser.h),)
@@ -96,6 +97,7 @@ SYSTEMD_LIBS := $(shell pkg-config --libs libsystemd)
 JSON_CFLAGS := $(filter-out -I/usr/include/json-c,$(shell pkg-config --cflags json-c))
 JSON_LIBS := $(shell pkg-config --libs json-c)
 URING_LIBS := $(shell pkg-config --libs liburing)
+NUMA_LIBS := $(shell pkg-config --libs numa)
 SMARTCOLS_CFLAGS := $(shell pkg-config --cflags smartcols)
 SMARTCOLS_LIBS := $(shell pkg-config --libs smartcols)
 
@@ -131,7 +133,7 @@ LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS := $(call objects,$(DAEMON_SOURCES))
 THPCTL_OBJECTS := $(call objects,$(THPCTL_SOURCES))
 
-LIB_LIBS := $(JSON_LIBS) $(URING_LIBS)
+LIB_LIBS := $(JSON_LIBS) $(URING_LIBS) $(NUMA_LIBS)
 DAEMON_LIBS := $(SYSTEMD_LIBS) -liniparser $(LIB_LIBS)
 THPCTL_LIBS := $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(LIB_LIBS)
 

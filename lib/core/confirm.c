@@ -13,11 +13,22 @@ static bool sight_allows(const struct action *a, const struct sight *s, uint16_t
 	return fill_suffices(s->fill, min_populated_bp);
 }
 
+/* A move leaves alone what is not there, and what is already. */
+static bool needs_placing(const struct action *a, const struct sight *sights, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sights[i].node >= 0 && sights[i].node != a->node)
+			return true;
+	return false;
+}
+
 bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
 			 uint16_t min_populated_bp, const struct mmu_geometry *g)
 {
 	uint64_t blocks = 0;
 
+	if (a->kind == ACTION_PLACE)
+		return needs_placing(a, sights, n);
 	for (size_t i = 0; i < n; i++) {
 		if (!sight_allows(a, &sights[i], min_populated_bp))
 			return false;

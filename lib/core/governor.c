@@ -118,9 +118,43 @@ uint64_t governor_copy_allowance(struct governor *g, const struct host *host, ui
 	return min_u64(tokens, free_bytes);
 }
 
+/* A node that is full may stay so for long: asked again ten times less often. */
+#define NODE_FULL_RETRY_NS (10 * NS_PER_S)
+
+uint64_t governor_place_allowance(struct governor *g, const struct host *host, int node,
+				  uint64_t now_ns, enum reason *ret_reason, uint64_t *ret_retry_ns)
+{
+	const struct host_node *to = host_find_node(host, node);
+	uint64_t room = to ? sat_sub_u64(to->free_block_bytes, g->budget.free_reserve_bytes) : 0;
+	uint64_t free_bytes = whole_blocks(g, sat_sub_u64(room, g->in_flight_bytes)), tokens;
+
+	refill(g, now_ns);
+	tokens = whole_blocks(g, is_unlimited(g) ? UINT64_MAX : g->tokens_bytes);
+	*ret_reason = REASON_NONE;
+	*ret_retry_ns = now_ns;
+	if (g->budget.copy_bytes_per_s == 0) {
+		*ret_reason = REASON_POLICY_OFF;
+		*ret_retry_ns = UINT64_MAX;
+		return 0;
+	}
+	if (free_bytes == 0) {
+		*ret_reason = REASON_NODE_FULL;
+		*ret_retry_ns = sat_add_u64(now_ns, NODE_FULL_RETRY_NS);
+		return 0;
+	}
+	if (tokens == 0)
+		*ret_retry_ns = tokens_due_ns(g, now_ns);
+	return min_u64(tokens, free_bytes);
+}
+
+static bool costs_bandwidth(const struct action *a)
+{
+	return a->kind == ACTION_COPY || a->kind == ACTION_PLACE;
+}
+
 void governor_spend(struct governor *g, const struct action *a)
 {
-	if (a->kind != ACTION_COPY)
+	if (!costs_bandwidth(a))
 		return;
 	if (!is_unlimited(g))
 		g->tokens_bytes = sat_sub_u64(g->tokens_bytes, a->target.bytes);
@@ -130,12 +164,14 @@ void governor_spend(struct governor *g, const struct action *a)
 void governor_settle(struct governor *g, const struct action *a, const struct outcome *o,
 		     uint64_t now_ns)
 {
-	if (a->kind != ACTION_COPY)
+	if (!costs_bandwidth(a))
 		return;
 	g->in_flight_bytes = sat_sub_u64(g->in_flight_bytes, a->target.bytes);
 	if (o->err == ECANCELED && !is_unlimited(g))
 		g->tokens_bytes =
 			min_u64(sat_add_u64(g->tokens_bytes, a->target.bytes), burst_bytes(g));
+	if (a->kind != ACTION_COPY)
+		return;
 	if (o->err == 0) {
 		g->enomem_strikes = 0;
 		g->enomem_until_ns = 0;

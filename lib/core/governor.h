@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How much may be done now: a token bucket in bytes per second for copies over all VMs, and
- * back-off of a node that has no free huge pages. Pure: time is an argument. */
+/* How much may be done now: a token bucket in bytes per second for copies and moves over all VMs,
+ * and back-off of a node that has no free huge pages. Pure: time is an argument. */
 
 #include "action.h"
 #include "host.h"
@@ -35,6 +35,11 @@ void governor_set_budget(struct governor *g, const struct budget *budget,
  * bucket (burst: one second's worth, at least one block). */
 uint64_t governor_copy_allowance(struct governor *g, const struct host *host, uint64_t now_ns,
 				 enum reason *ret_reason, uint64_t *ret_retry_ns);
+
+/* The same for moves to one node: from the same bucket, and only into free blocks of that node. 0
+ * with node-full where it has none above the reserve. */
+uint64_t governor_place_allowance(struct governor *g, const struct host *host, int node,
+				  uint64_t now_ns, enum reason *ret_reason, uint64_t *ret_retry_ns);
 
 void governor_spend(struct governor *g, const struct action *a); /* when an action is handed out */
 

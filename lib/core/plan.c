@@ -8,7 +8,7 @@
 
 /* Measured on Linux 6.18 (KERNEL 0.2): a remap goes at about 100 GiB/s, a copy at 1.5 GiB/s. Only
  * the ratio matters. */
-enum { REMAP_NS_PER_KIB = 10, COPY_NS_PER_KIB = 640 };
+enum { REMAP_NS_PER_KIB = 10, COPY_NS_PER_KIB = 640 }; /* a move is a copy */
 
 /* process_madvise clamps a call below 2 GiB without saying so; beyond 1 GiB nothing is gained
  * (KERNEL 1.6). A copy of 64 MiB is what a guest may have to wait for (KERNEL 12.2). */
@@ -64,13 +64,75 @@ static bool run_is_for(const struct run *run, enum action_kind kind)
 	       (run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
 }
 
-static int collect_spans(const struct diagnosis *d, enum action_kind kind, struct spans *ret)
+/* What a move under way takes along, if it was not refused. */
+static bool run_may_be_placed(const struct maker *m, const struct run *run)
+{
+	return m->limits->home && run->node >= 0 && !node_set_has(m->limits->home, run->node) &&
+	       (run->state == BLOCK_HUGE || run_is_for(run, ACTION_REMAP) ||
+		run_is_for(run, ACTION_COPY));
+}
+
+/* How far the answer goes whether memory at `at` was refused by the move under way. */
+static hva_t end_of_refusal(const struct interval_set *refused, hva_t at, hva_t end,
+			    bool *ret_is_refused)
+{
+	*ret_is_refused = false;
+	for (size_t i = 0; refused && i < refused->n_items; i++) {
+		const struct interval *item = &refused->items[i];
+
+		if (item->end <= at)
+			continue;
+		if (item->start > at)
+			return min_u64(item->start, end);
+		*ret_is_refused = true;
+		return min_u64(item->end, end);
+	}
+	return end;
+}
+
+typedef bool (*run_filter)(const struct run *run);
+
+static bool is_remappable(const struct run *run)
+{
+	return run_is_for(run, ACTION_REMAP);
+}
+
+static bool is_copyable(const struct run *run)
+{
+	return run_is_for(run, ACTION_COPY);
+}
+
+static bool is_one_folio(const struct run *run)
+{
+	return run->state == BLOCK_HUGE || is_remappable(run);
+}
+
+/* Spans of what passes the filter; of what is to be moved, or of what is not. */
+static int collect_spans(const struct maker *m, const struct diagnosis *d, run_filter is_wanted,
+			 bool is_for_place, struct spans *ret)
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
-		int r = run_is_for(&d->runs[i], kind) ? append_span(ret, &d->runs[i]) : 0;
+		const struct run *run = &d->runs[i];
+		bool may_be_placed = run_may_be_placed(m, run), is_refused = false;
+		hva_t end = run->start + run->bytes, next;
 
-		if (r < 0)
-			return r;
+		if (!is_wanted(run) || (is_for_place && !may_be_placed))
+			continue;
+		for (hva_t at = run->start; at < end; at = next) {
+			struct run piece = *run;
+			int r;
+
+			next = may_be_placed
+				       ? end_of_refusal(m->limits->refused, at, end, &is_refused)
+				       : end;
+			piece.start = at;
+			piece.bytes = next - at;
+			r = is_for_place == (may_be_placed && !is_refused)
+				    ? append_span(ret, &piece)
+				    : 0;
+			if (r < 0)
+				return r;
+		}
 	}
 	return 0;
 }
@@ -94,12 +156,13 @@ static int append_action(struct maker *m, enum action_kind kind, const struct sp
 {
 	const struct vm *vm = &m->s->vm;
 	uint64_t ns_per_kib = kind == ACTION_REMAP ? REMAP_NS_PER_KIB : COPY_NS_PER_KIB;
+	bool is_place = kind == ACTION_PLACE;
 	const struct action a = {
 		.id = m->limits->first_id + (uint32_t)m->plan->n_actions,
 		.kind = kind,
-		.is_folio_unknown = part->is_folio_unknown,
+		.is_folio_unknown = part->is_folio_unknown && !is_place,
 		.target = {vm->pid, vm->starttime, part->start, part->bytes},
-		.node = part->node,
+		.node = is_place ? m->limits->place_node : part->node,
 		.cost_ns = part->bytes / 1024 * ns_per_kib,
 		.gain_bytes = part->bytes,
 	};
@@ -161,9 +224,45 @@ static uint64_t copy_call_bytes(const struct maker *m)
 	return min_u64(call_bytes(m, m->s->policy.copy_call_bytes, COPY_CALL_MAX_BYTES), room);
 }
 
+static int plan_spans_to_place(struct maker *m, const struct spans *spans, uint64_t *left)
+{
+	uint64_t call = call_bytes(m, m->s->policy.copy_call_bytes, COPY_CALL_MAX_BYTES);
+
+	for (size_t i = 0; i < spans->n_items; i++) {
+		const struct span *span = &spans->items[i];
+		uint64_t done = 0;
+		int r = slice_span(m, ACTION_PLACE, span, min_u64(span->bytes, *left), call, &done);
+
+		if (r < 0)
+			return r;
+		*left -= done;
+		m->plan->place_bytes += done;
+		m->plan->deferred_place_bytes += span->bytes - done;
+	}
+	return 0;
+}
+
+static int plan_places(struct maker *m, const struct diagnosis *d)
+{
+	static const run_filter in_turn[] = {is_one_folio, is_copyable};
+	uint64_t left = align_down(m->limits->place_allowance_bytes, block_bytes(&m->s->geometry));
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(in_turn); i++) {
+		struct spans spans = {0};
+
+		r = collect_spans(m, d, in_turn[i], true, &spans);
+		if (r == 0)
+			r = plan_spans_to_place(m, &spans, &left);
+		free(spans.items);
+	}
+	return r;
+}
+
 static int plan_copies(struct maker *m, const struct spans *spans)
 {
-	uint64_t left = align_down(m->limits->copy_allowance_bytes, block_bytes(&m->s->geometry)),
+	uint64_t allowance = sat_sub_u64(m->limits->copy_allowance_bytes, m->plan->place_bytes);
+	uint64_t left = align_down(allowance, block_bytes(&m->s->geometry)),
 		 call = copy_call_bytes(m);
 
 	for (size_t i = 0; i < spans->n_items; i++) {
@@ -185,7 +284,8 @@ static int plan_copies(struct maker *m, const struct spans *spans)
 static int plan_kind(struct maker *m, const struct diagnosis *d, enum action_kind kind)
 {
 	struct spans spans = {0};
-	int r = collect_spans(d, kind, &spans);
+	int r = collect_spans(m, d, kind == ACTION_REMAP ? is_remappable : is_copyable, false,
+			      &spans);
 
 	if (r == 0 && kind == ACTION_REMAP && spans.n_items > 0)
 		qsort(spans.items, spans.n_items, sizeof(*spans.items), compare_spans);
@@ -206,6 +306,8 @@ int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct 
 
 	if (may_act && policy->may_remap)
 		r = plan_kind(&m, d, ACTION_REMAP);
+	if (r == 0 && may_act && limits->home)
+		r = plan_places(&m, d);
 	if (r == 0 && may_act && policy->may_copy)
 		r = plan_kind(&m, d, ACTION_COPY);
 	if (r < 0) {

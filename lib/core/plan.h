@@ -2,14 +2,16 @@
 #pragma once
 
 #include "action.h"
+#include "interval.h"
 #include "run.h"
 #include "snapshot.h"
 
 struct plan {
 	struct action *actions; /* owned; in the order in which they should be started */
 	size_t n_actions;
-	uint64_t remap_bytes, copy_bytes; /* what is planned now */
-	uint64_t deferred_copy_bytes;	  /* would pay, but is beyond the allowance */
+	uint64_t remap_bytes, copy_bytes, place_bytes; /* what is planned now */
+	/* Would pay, but is beyond the allowance. */
+	uint64_t deferred_copy_bytes, deferred_place_bytes;
 };
 
 #define PLAN_INIT \
@@ -19,13 +21,20 @@ struct plan {
 
 struct plan_limits {
 	uint64_t copy_allowance_bytes; /* from the governor; UINT64_MAX = unlimited */
-	uint32_t first_id;	       /* ids count up from here */
-	uint32_t max_actions;	       /* 0 = no bound */
+	/* A move under way (mover.h): to the node, out of all that are not in the set. Moves come
+	 * out of the same allowance as copies, and out of this one. */
+	node_set_t home;		    /* empty: nothing is moved */
+	int16_t place_node;		    /* one of them */
+	uint64_t place_allowance_bytes;	    /* from the governor */
+	const struct interval_set *refused; /* did not go before; may be NULL */
+	uint32_t first_id;		    /* ids count up from here */
+	uint32_t max_actions;		    /* 0 = no bound */
 };
 
-/* Turns a diagnosis into bounded actions: remaps first, larger runs first, then copies by address
- * within the allowance. No action holds a block that is not remappable (copyable, or
- * folio-unknown), none crosses a
+/* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of what is
+ * or will be huge without a copy first; then copies by address within the allowance, but for what
+ * is to be moved: it would be huge on the wrong node. What is moved is not remapped in the same
+ * plan. No action holds a block that is not remappable (copyable, or folio-unknown), none crosses a
  * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.
  * Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
 int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,

@@ -29,3 +29,18 @@ uint64_t sights_huge_bytes(const struct sight *sights, size_t n, hva_t start, hv
 	}
 	return bytes;
 }
+
+uint64_t sights_bytes_on(const struct sight *sights, size_t n, int node, hva_t start, hva_t end,
+			 const struct mmu_geometry *g)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		hva_t from = max_u64(sights[i].start, start),
+		      to = min_u64(sight_end(&sights[i], g), end);
+
+		if (sights[i].node == node)
+			bytes += sat_sub_u64(to, from);
+	}
+	return bytes;
+}

@@ -20,3 +20,7 @@ uint64_t sight_part_pages(const struct sight *s, uint64_t pages, hva_t start, hv
 /* Bytes of [start, end) that the sorted sights show as huge. */
 uint64_t sights_huge_bytes(const struct sight *sights, size_t n, hva_t start, hva_t end,
 			   const struct mmu_geometry *g);
+
+/* Bytes of [start, end) whose blocks the sorted sights show on the node. */
+uint64_t sights_bytes_on(const struct sight *sights, size_t n, int node, hva_t start, hva_t end,
+			 const struct mmu_geometry *g);

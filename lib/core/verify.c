@@ -106,6 +106,45 @@ static enum reason reason_of_failure(const struct outcome *o, const struct sight
 	return reason_of_errno(n_after > 0 ? outcome_node_errno(o, 0, after, n_after) : o->err);
 }
 
+static enum reason reason_of_stay(int err)
+{
+	switch (err) {
+	case 0:
+	case EBUSY: /* the kernel tried ten times */
+	case EAGAIN:
+		return REASON_PINNED_SUSPECTED;
+	case ENOMEM:
+		return REASON_NODE_FULL;
+	default:
+		return reason_of_errno(err);
+	}
+}
+
+/* A move: what counts is where the blocks are; and none may have lost its size on the way. */
+static struct verdict verify_place(const struct action *a, const struct outcome *o,
+				   const struct looks *l, const struct mmu_geometry *g)
+{
+	hva_t start = a->target.start, end = start + a->target.bytes;
+	uint64_t huge_before = sights_huge_bytes(l->before, l->n_before, start, end, g),
+		 huge_after = sights_huge_bytes(l->after, l->n_after, start, end, g),
+		 there_before = sights_bytes_on(l->before, l->n_before, a->node, start, end, g),
+		 there_after = sights_bytes_on(l->after, l->n_after, a->node, start, end, g);
+	struct verdict v = {
+		.action = a->id,
+		.effect = effect_of(there_before, there_after, a->target.bytes),
+		.huge_bytes_delta = (int64_t)(huge_after - huge_before),
+		.placed_bytes = sat_sub_u64(there_after, there_before),
+	};
+
+	if (there_after != a->target.bytes)
+		v.reason = o->err == 0 && was_not_looked_at(l->after, l->n_after, a, g)
+				   ? REASON_NOT_LOOKED_YET
+				   : reason_of_stay(o->err);
+	if (huge_after < huge_before)
+		v.effect = EFFECT_WORSE;
+	return v;
+}
+
 struct verdict verify_action(const struct action *a, const struct outcome *o,
 			     const struct sight *before, size_t n_before, const struct sight *after,
 			     size_t n_after, const struct mmu_geometry *g)
@@ -121,6 +160,8 @@ struct verdict verify_action(const struct action *a, const struct outcome *o,
 		.refilled_bytes = refilled_bytes(a, &looks, g),
 	};
 
+	if (a->kind == ACTION_PLACE)
+		return verify_place(a, o, &looks, g);
 	if (huge_after == a->target.bytes)
 		v.reason = REASON_NONE;
 	else if (o->err == 0 && was_not_looked_at(after, n_after, a, g))

@@ -201,7 +201,8 @@ static void read_buddyinfo(struct sys *sys, const struct mmu_geometry *g, struct
 	struct scanner s, line;
 	size_t n;
 
-	h->n_nodes = 0;
+	for (uint16_t i = 0; i < h->n_nodes; i++)
+		h->nodes[i].free_bytes = h->nodes[i].free_block_bytes = 0;
 	if (sys_read_all_at(sys->rootfd, "proc/buddyinfo", 1 << 20, &text, &n) < 0)
 		return;
 	s = (struct scanner){.at = text, .end = text + n};

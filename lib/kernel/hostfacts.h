@@ -15,6 +15,10 @@ int host_read_knobs(struct sys *sys, const struct mmu_geometry *g,
 int host_read_memory(struct sys *sys, const struct mmu_geometry *g,
 		     struct host *h); /* meminfo, buddyinfo: cheap, read often */
 
+/* Of the nodes that host_read_memory() found: size, CPUs, distances; and whether the kernel moves
+ * memory between them. Nothing where there is one. */
+void host_read_nodes(struct sys *sys, struct host *h);
+
 /* Does the process hold a userfaultfd, or could its fds not be listed? May wait (process.h);
  * allocates nothing. */
 bool process_may_hold_userfaultfd(struct sys *sys, pid_t pid);

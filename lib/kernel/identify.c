@@ -33,6 +33,17 @@ static void read_exe(const struct process *p, struct vm *vm)
 		vm_sanitize(vm->exe, sizeof(vm->exe), target);
 }
 
+/* "Mems_allowed_list:	0-1" */
+static void take_allowed_nodes(struct scanner rest, struct vm *vm)
+{
+	char text[NODE_SET_TEXT_MAX];
+
+	scan_blanks(&rest);
+	(void)snprintf(text, sizeof(text), "%.*s", (int)(rest.end - rest.at), rest.at);
+	if (node_set_parse(text, &vm->allowed_nodes) < 0)
+		vm->allowed_nodes = 0;
+}
+
 /* "Uid:	real effective saved fs": who the process acts as is the effective one. */
 static void judge_status_line(struct scanner line, struct vm *vm)
 {
@@ -41,6 +52,8 @@ static void judge_status_line(struct scanner line, struct vm *vm)
 
 	if (!scan_word(&line, &key))
 		return;
+	if (key.end - key.at == 18 && memcmp(key.at, "Mems_allowed_list:", 18) == 0)
+		take_allowed_nodes(line, vm);
 	scan_blanks(&line);
 	if (!scan_u64(&line, &value))
 		return;

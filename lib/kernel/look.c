@@ -337,6 +337,8 @@ static int look_by(look_function function, const struct look *l, hva_t start, hv
 		return -EINVAL;
 	r = l->features & FEATURE_PAGEMAP_SCAN ? function(l, start, end, b)
 					       : old_look(l, start, end, b);
+	if (r == 0 && l->want_nodes)
+		r = mark_nodes(l, b);
 	/* Last, so that it vouches for everything before it. */
 	return r == 0 ? read_entry(l, 0, &entry) : r;
 }

@@ -16,6 +16,8 @@ struct look {
 	 * or files; a shared one cannot have copies, and asking makes counting three times dearer.
 	 */
 	bool is_file;
+	/* Ask on which node the blocks lie; where there are several. */
+	bool want_nodes;
 };
 
 /* Looks at the blocks of [start, end) (block aligned, inside one VMA) and appends sights. One

@@ -61,5 +61,10 @@ bool frame_is_zero_page(const struct look *l, uint64_t entry);
 int old_look(const struct look *l, hva_t start, hva_t end, struct sight_builder *b);
 int old_count(const struct look *l, hva_t start, hva_t end, uint64_t *ret_present);
 
+/* Asks on which node the blocks of the sights lie, and cuts the sights where the answer changes. A
+ * block that is not one folio is on the node of most of a few of its pages. What cannot be asked
+ * stays unknown. 0 or -ENOMEM. */
+int mark_nodes(const struct look *l, struct sight_builder *b);
+
 /* look_pages with PAGEMAP_SCAN. */
 int count_blocks(const struct look *l, hva_t start, hva_t end, struct sight_builder *b);

@@ -138,15 +138,17 @@ int stat_parse(const char *text, size_t size, struct proc_stat *ret)
 {
 	/* comm is the process's own text: the last parenthesis ends it, since none can follow. */
 	const char *close = size ? memrchr(text, ')', size) : NULL;
-	struct proc_stat stat = {0};
+	struct proc_stat stat = {.processor = UINT64_MAX};
 	struct scanner s, word;
 
 	if (!close)
 		return -EINVAL;
 	s = (struct scanner){.at = close + 1, .end = text + size};
-	for (int field = 3; field <= 28; field++) {
+	for (int field = 3; field <= 39; field++) {
 		bool is_ok = next_field(&s, &word);
 
+		if (!is_ok && field > 28)
+			break; /* an old record */
 		switch (is_ok ? field : 0) {
 		case 0:
 			return -EINVAL;
@@ -164,6 +166,9 @@ int stat_parse(const char *text, size_t size, struct proc_stat *ret)
 			break;
 		case 28:
 			is_ok = word_u64(word, &stat.start_stack);
+			break;
+		case 39:
+			is_ok = word_u64(word, &stat.processor);
 			break;
 		default:
 			break;

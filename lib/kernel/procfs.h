@@ -32,6 +32,7 @@ bool smaps_parse_size(struct scanner line, struct scanner *ret_key, uint64_t *re
 
 struct proc_stat {
 	uint64_t minor_faults, starttime, start_code, start_stack, flags;
+	uint64_t processor; /* that it ran on last; UINT64_MAX: not told */
 };
 
 /* /proc/PID/stat; comm may hold blanks and parentheses. 0 or -EINVAL. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <numaif.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +98,18 @@ static ssize_t real_kpageflags_read(struct sys *sys, pfn_t first, uint64_t *flag
 	return read_entries(sys->kpageflags_fd, first, flags, n);
 }
 
+static_assert(sizeof(hva_t) == sizeof(void *), "addresses are handed over as they are");
+
+static long real_move_pages(struct sys *sys, pid_t pid, size_t n, const hva_t *pages,
+			    const int *nodes, int *status, int flags)
+{
+	long r;
+
+	(void)sys;
+	r = move_pages(pid, n, (void **)(uintptr_t)pages, nodes, status, flags);
+	return r < 0 ? -errno : r;
+}
+
 static uint64_t real_now_ns(struct sys *sys)
 {
 	struct timespec t;
@@ -130,6 +143,7 @@ const struct sys_ops sys_real_ops = {
 	.pagemap_scan = real_pagemap_scan,
 	.pagemap_read = real_pagemap_read,
 	.kpageflags_read = real_kpageflags_read,
+	.move_pages = real_move_pages,
 	.now_ns = real_now_ns,
 	.page_bytes = real_page_bytes,
 	.release = real_release,

@@ -53,6 +53,11 @@ struct sys_ops {
 				uint64_t *entries, size_t n);
 	/* pread of n entries of /proc/kpageflags. */
 	ssize_t (*kpageflags_read)(struct sys *sys, pfn_t first, uint64_t *flags, size_t n);
+	/* move_pages(2): nodes NULL asks where the n pages are. status: a node or -errno for each.
+	 * 0, the number of pages that did not move, or -errno. Goes by the pid: who calls makes
+	 * sure that the process is still there afterwards. */
+	long (*move_pages)(struct sys *sys, pid_t pid, size_t n, const hva_t *pages,
+			   const int *nodes, int *status, int flags);
 	uint64_t (*now_ns)(struct sys *sys);			    /* CLOCK_MONOTONIC */
 	uint64_t (*page_bytes)(struct sys *sys);		    /* sysconf(_SC_PAGESIZE) */
 	int (*release)(struct sys *sys, char *buffer, size_t size); /* uname -r */

@@ -8,6 +8,7 @@
 static const char *const kind_names[] = {
 	[ACTION_REMAP] = "remap",
 	[ACTION_COPY] = "copy",
+	[ACTION_PLACE] = "place",
 };
 
 static const char *const effect_names[] = {

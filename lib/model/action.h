@@ -13,6 +13,7 @@
 enum action_kind {
 	ACTION_REMAP = 0, /* PTE-mapped folio of block size: map it huge in place, no copy */
 	ACTION_COPY,	  /* small folios: copy into a huge one */
+	ACTION_PLACE,	  /* move to another node, whole folios */
 	ACTION_KIND_MAX,
 };
 
@@ -34,9 +35,9 @@ struct action {
 	enum action_kind kind;
 	bool is_folio_unknown; /* planned as a copy, since it may be one */
 	struct target target;
-	int16_t node;
+	int16_t node;	     /* where it is, -1: several; of ACTION_PLACE: where it shall be */
 	uint64_t cost_ns;    /* estimate, for ordering only */
-	uint64_t gain_bytes; /* what becomes huge if all goes well */
+	uint64_t gain_bytes; /* what becomes huge (is moved) if all goes well */
 };
 
 struct outcome {
@@ -47,9 +48,9 @@ struct outcome {
 };
 
 enum effect {
-	EFFECT_NONE = 0, /* nothing became huge */
+	EFFECT_NONE = 0, /* nothing became huge (came to the node) */
 	EFFECT_PARTIAL,
-	EFFECT_DONE,  /* every block of the action is huge now */
+	EFFECT_DONE,  /* every block of the action is huge (there) now */
 	EFFECT_WORSE, /* less is huge than before */
 	EFFECT_MAX,
 };
@@ -60,6 +61,7 @@ struct verdict {
 	uint32_t action;
 	enum effect effect;
 	int64_t huge_bytes_delta; /* second look minus first */
+	uint64_t placed_bytes;	  /* came to the node, by the two looks */
 	uint64_t refilled_bytes;  /* resident afterwards that was not before, in blocks that had
 				     holes; 0 by rule */
 	enum reason reason;	  /* why it is not EFFECT_DONE */

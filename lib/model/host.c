@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "parse.h"
 
 /* The kernel's own words. */
 static const char *const knob_names[] = {
@@ -28,6 +29,43 @@ int shmem_knob_from_name(const char *name, enum shmem_knob *ret)
 	if (r < 0)
 		return r;
 	*ret = (enum shmem_knob)r;
+	return 0;
+}
+
+node_set_t host_node_set(const struct host *h)
+{
+	node_set_t set = 0;
+
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++)
+		set |= node_set_of(h->nodes[i].id);
+	return set;
+}
+
+const struct host_node *host_find_node(const struct host *h, int id)
+{
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++)
+		if (h->nodes[i].id == id)
+			return &h->nodes[i];
+	return NULL;
+}
+
+unsigned int host_distance(const struct host *h, int from, int to)
+{
+	const struct host_node *node = host_find_node(h, from);
+	struct scanner s;
+	uint64_t distance;
+
+	if (!node)
+		return 0;
+	s = (struct scanner){.at = node->distances,
+			     .end = node->distances + strlen(node->distances)};
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++) {
+		scan_blanks(&s);
+		if (!scan_u64(&s, &distance) || distance > UINT8_MAX)
+			return 0;
+		if (h->nodes[i].id == to)
+			return (unsigned int)distance;
+	}
 	return 0;
 }
 

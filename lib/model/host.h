@@ -4,6 +4,7 @@
 /* Facts about the host that decisions need. Read by kernel/, never by core/. */
 
 #include "address.h"
+#include "node_set.h"
 
 /* Learned by a forked helper at start, not read off version numbers (kernel/features.h). */
 enum feature {
@@ -58,6 +59,11 @@ struct host_node {
 	int16_t id;
 	uint64_t free_block_bytes; /* free memory in pieces of at least one block (buddyinfo) */
 	uint64_t free_bytes;
+	uint64_t total_bytes; /* 0: not known */
+	bool has_cpus;	      /* else it is memory alone: CXL, or a slow tier */
+	/* To each of the host's nodes, in the order of host.nodes, as the firmware says (10: to
+	 * itself); "" if that is not known, or does not fit. */
+	char distances[64];
 };
 
 struct host {
@@ -68,8 +74,9 @@ struct host {
 	enum shmem_knob shmem_block;  /* transparent_hugepage/hugepages-<block>kB/shmem_enabled */
 	char thp_enabled[16];	      /* transparent_hugepage/enabled, the chosen word */
 	bool is_ksm_running;
+	bool is_numa_balancing; /* the kernel moves memory between nodes by itself */
 	bool is_uffd_seen; /* some process on the host holds a userfaultfd, or that could not be
-			      ruled out */
+			 ruled out */
 	uint64_t mem_total_bytes, mem_available_bytes;
 	uint32_t cpus;
 	uint16_t n_nodes;
@@ -79,4 +86,8 @@ struct host {
 /* What an administrator turns: the settings of huge pages and of KSM. */
 bool host_has_same_knobs(const struct host *a, const struct host *b);
 
+node_set_t host_node_set(const struct host *h);			      /* all nodes with memory */
+const struct host_node *host_find_node(const struct host *h, int id); /* NULL: no such */
+/* As the firmware says; 0: not known. */
+unsigned int host_distance(const struct host *h, int from, int to);
 uint64_t host_free_block_bytes(const struct host *h); /* over all nodes */

@@ -66,10 +66,8 @@ static uint64_t share_of(uint64_t pages, uint32_t blocks, uint32_t of_blocks)
 	return pages / of_blocks * blocks + pages % of_blocks * blocks / of_blocks;
 }
 
-/* Blocks [from, to) of s. Differences of sums from the start, so that all pieces together have
- * exactly the pages of the whole. */
-static struct sight sight_piece(const struct sight *s, uint32_t from, uint32_t to,
-				const struct mmu_geometry *g)
+struct sight sight_piece(const struct sight *s, uint32_t from, uint32_t to,
+			 const struct mmu_geometry *g)
 {
 	struct sight piece = *s;
 

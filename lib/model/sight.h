@@ -56,6 +56,11 @@ struct sight {
 /* Same facts, so that two adjacent sights are one. */
 bool sight_can_join(const struct sight *a, const struct sight *b, const struct mmu_geometry *g);
 
+/* Blocks [from, to) of *s. Differences of sums from the start, so that all pieces together have
+ * exactly the pages of the whole. */
+struct sight sight_piece(const struct sight *s, uint32_t from, uint32_t to,
+			 const struct mmu_geometry *g);
+
 /* Appends *s to a sorted list, joining it with the last one if they are adjacent and equal. 0 or
  * -ENOMEM. */
 int sight_list_append(struct sight **list, size_t *n, const struct sight *s,

@@ -31,6 +31,7 @@ void snapshot_clear(struct snapshot *s)
 	free_regions(s);
 	free(s->sights);
 	free(s->holds);
+	free(s->vcpus);
 	*s = (struct snapshot)SNAPSHOT_INIT;
 }
 
@@ -81,6 +82,9 @@ static const char *check_host(const struct host *h)
 		return "a text of the host is not terminated, printable ASCII";
 	if (h->n_nodes > HOST_NODES_MAX)
 		return "the host has too many nodes";
+	for (uint16_t i = 0; i < h->n_nodes; i++)
+		if (!is_text(h->nodes[i].distances, sizeof(h->nodes[i].distances)))
+			return "a text of a node is not terminated, printable ASCII";
 	if (h->shmem_global >= SHMEM_KNOB_MAX || h->shmem_block >= SHMEM_KNOB_MAX)
 		return "a shmem knob has no such value";
 	return NULL;
@@ -90,6 +94,8 @@ static const char *check_policy(const struct policy *p)
 {
 	if (p->mode >= MODE_MAX)
 		return "the policy has no such mode";
+	if (p->placement >= PLACEMENT_MAX)
+		return "the policy has no such placement";
 	if (p->min_populated_bp > 10000)
 		return "min_populated_bp is more than 10000";
 	return NULL;

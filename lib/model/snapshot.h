@@ -14,6 +14,7 @@
 #include "policy.h"
 #include "region.h"
 #include "sight.h"
+#include "vcpu.h"
 #include "vm.h"
 
 /* Bounds on what a hostile VMM can make thpd keep: beyond them the rest of the VM is reported as
@@ -23,6 +24,7 @@ enum {
 	SNAPSHOT_SIGHTS_MAX = 262144,
 	SNAPSHOT_HOLDS_MAX = 262144,
 	SNAPSHOT_EXTENTS_MAX = 65536,
+	SNAPSHOT_VCPUS_MAX = 4096,
 };
 
 struct snapshot {
@@ -42,6 +44,9 @@ struct snapshot {
 	 * mapped. Owned; sorted, disjoint, each inside one region. */
 	struct extent *extents;
 	size_t n_extents;
+	/* Owned; empty where nobody asked for them: a host with one node. */
+	struct vcpu *vcpus;
+	size_t n_vcpus;
 	enum reason copies_held; /* why no copy may start on this host now; none = they may */
 	bool is_truncated;	 /* a bound above was met */
 };

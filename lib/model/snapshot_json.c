@@ -75,9 +75,9 @@ static const struct field geometry_rows[] = {
 static const struct shape geometry_shape = SHAPE(struct mmu_geometry, geometry_rows, NULL);
 
 static const struct field node_rows[] = {
-	INT(host_node, id),
-	UINT(host_node, free_block_bytes),
-	UINT(host_node, free_bytes),
+	INT(host_node, id),	     UINT(host_node, free_block_bytes),
+	UINT(host_node, free_bytes), UINT(host_node, total_bytes),
+	BOOL(host_node, has_cpus),   TEXT(host_node, distances),
 };
 static const struct host_node node_initial = {.id = -1};
 static const struct shape node_shape = SHAPE(struct host_node, node_rows, &node_initial);
@@ -89,6 +89,7 @@ static const struct field host_rows[] = {
 	WORD(host, shmem_block, knob_word, SHMEM_KNOB_MAX),
 	TEXT(host, thp_enabled),
 	BOOL(host, is_ksm_running),
+	BOOL(host, is_numa_balancing),
 	BOOL(host, is_uffd_seen),
 	UINT(host, mem_total_bytes),
 	UINT(host, mem_available_bytes),
@@ -111,6 +112,7 @@ static const struct field vm_rows[] = {
 	BOOL(vm, has_vfio),
 	BOOL(vm, has_device_dax_1g),
 	BOOL(vm, is_thp_disabled),
+	UINT(vm, allowed_nodes),
 	UINT(vm, ksm_merged_pages),
 	UINT(vm, memcg_headroom_bytes),
 };
@@ -203,6 +205,18 @@ static const struct field extent_rows[] = {
 static const struct extent extent_initial;
 static const struct shape extent_shape = SHAPE(struct extent, extent_rows, &extent_initial);
 
+static const struct field vcpu_rows[] = {
+	INT(vcpu, tid),
+	INT(vcpu, node),
+	UINT(vcpu, allowed),
+	UINT(vcpu, ran_ns),
+	UINT(vcpu, migrated_pages),
+	UINT(vcpu, busy_bp),
+	UINT(vcpu, migrated_pages_per_s),
+};
+static const struct vcpu vcpu_initial = {.node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
+static const struct shape vcpu_shape = SHAPE(struct vcpu, vcpu_rows, &vcpu_initial);
+
 static const struct field snapshot_rows[] = {
 	UINT(snapshot, taken_ns, .is_required = true),
 	STRUCT(snapshot, geometry, geometry_shape, .is_required = true),
@@ -215,6 +229,7 @@ static const struct field snapshot_rows[] = {
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, holds, hold_shape, SNAPSHOT_HOLDS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, extents, extent_shape, SNAPSHOT_EXTENTS_MAX),
+	ELEMENTS(FIELD_LIST, snapshot, vcpus, vcpu_shape, SNAPSHOT_VCPUS_MAX),
 };
 static const struct shape snapshot_shape = {
 	.size = sizeof(struct snapshot),

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "node_set.h"
+
 enum { VM_TEXT_MAX = 128 };
 
 struct vm {
@@ -26,6 +28,7 @@ struct vm {
 	bool has_device_dax_1g;	   /* some VMA is device-dax with 1 GiB alignment: smaps must not be
 				      read */
 	bool is_thp_disabled;	   /* PR_SET_THP_DISABLE (THP_enabled: 0 in /proc/PID/status) */
+	node_set_t allowed_nodes;  /* where it may have memory (cpuset.mems); 0: not known */
 	uint64_t ksm_merged_pages; /* /proc/PID/ksm_merging_pages; 0 if unreadable */
 	uint64_t memcg_headroom_bytes; /* smallest max - current over the cgroup and its parents;
 					  UINT64_MAX = no limit or unknown */

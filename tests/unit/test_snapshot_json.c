@@ -27,10 +27,11 @@ static_assert(sizeof(struct hold) == 32, "struct hold has changed");
 static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
 static_assert(sizeof(struct policy) == 96, "struct policy has changed");
-static_assert(sizeof(struct host_node) == 24, "struct host_node has changed");
+static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
+static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
-static_assert(sizeof(struct host) == 1664 + sizeof(struct trial), "struct host has changed");
-static_assert(sizeof(struct vm) == 736, "struct vm has changed");
+static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
+static_assert(sizeof(struct vm) == 744, "struct vm has changed");
 #endif
 
 static void fill_host(struct host *h)
@@ -42,6 +43,7 @@ static void fill_host(struct host *h)
 		.shmem_block = SHMEM_KNOB_WITHIN_SIZE,
 		.thp_enabled = "madvise",
 		.is_ksm_running = true,
+		.is_numa_balancing = true,
 		.is_uffd_seen = true,
 		.mem_total_bytes = UINT64_MAX,
 		.mem_available_bytes = INT64_MAX,
@@ -49,8 +51,12 @@ static void fill_host(struct host *h)
 		.n_nodes = HOST_NODES_MAX,
 	};
 	for (int i = 0; i < HOST_NODES_MAX; i++)
-		h->nodes[i] = (struct host_node){(int16_t)(i * 500), UINT64_MAX - (unsigned int)i,
-						 UINT64_C(1) << i};
+		h->nodes[i] = (struct host_node){.id = (int16_t)(i * 500),
+						 .free_block_bytes = UINT64_MAX - (unsigned int)i,
+						 .free_bytes = UINT64_C(1) << i,
+						 .total_bytes = UINT64_C(3) << i,
+						 .has_cpus = i % 2 == 0,
+						 .distances = "10 21 \"31\""};
 	h->nodes[0].id = INT16_MIN;
 }
 
@@ -68,6 +74,7 @@ static void fill_vm(struct vm *vm)
 		.has_vfio = true,
 		.has_device_dax_1g = true,
 		.is_thp_disabled = true,
+		.allowed_nodes = UINT64_MAX - 2,
 		.ksm_merged_pages = UINT64_C(9007199254740993), /* no double holds it */
 		.memcg_headroom_bytes = UINT64_MAX,
 	};
@@ -172,6 +179,15 @@ static void fill_holds(struct snapshot *s)
 	}
 }
 
+static void fill_vcpus(struct snapshot *s)
+{
+	struct vcpu v = {INT32_MAX, -1, UINT64_MAX, UINT64_MAX, 1, VCPU_BUSY_UNKNOWN, UINT32_MAX};
+
+	assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+	v = (struct vcpu){1, INT16_MAX, 0, 0, UINT64_MAX, 0, 7};
+	assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+}
+
 static void fill_extents(struct snapshot *s)
 {
 	struct extent x = {BLOCK - 4096, INT64_MAX, 4096, UINT32_MAX};
@@ -197,6 +213,7 @@ static struct snapshot full_snapshot(void)
 	fill_sights(&s);
 	fill_holds(&s);
 	fill_extents(&s);
+	fill_vcpus(&s);
 	return s;
 }
 
@@ -206,17 +223,20 @@ static struct snapshot full_snapshot(void)
 static void check_host(const struct host *a, const struct host *b)
 {
 	SAME(features), SAME_TEXT(kernel_release), SAME(shmem_global), SAME(shmem_block);
-	SAME_TEXT(thp_enabled), SAME(is_ksm_running), SAME(is_uffd_seen), SAME(mem_total_bytes);
+	SAME_TEXT(thp_enabled), SAME(is_ksm_running), SAME(is_numa_balancing), SAME(is_uffd_seen),
+		SAME(mem_total_bytes);
 	SAME(mem_available_bytes), SAME(cpus), SAME(n_nodes);
-	for (size_t i = 0; i < a->n_nodes; i++)
+	for (size_t i = 0; i < a->n_nodes; i++) {
 		SAME(nodes[i].id), SAME(nodes[i].free_block_bytes), SAME(nodes[i].free_bytes);
+		SAME(nodes[i].total_bytes), SAME(nodes[i].has_cpus), SAME_TEXT(nodes[i].distances);
+	}
 }
 
 static void check_vm(const struct vm *a, const struct vm *b)
 {
 	SAME(pid), SAME(starttime), SAME(uid), SAME_TEXT(name), SAME_TEXT(uuid), SAME_TEXT(comm);
 	SAME_TEXT(exe), SAME_TEXT(cgroup), SAME(has_kvm), SAME(has_uffd), SAME(has_vfio);
-	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(ksm_merged_pages);
+	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(ksm_merged_pages), SAME(allowed_nodes);
 	SAME(memcg_headroom_bytes);
 }
 
@@ -257,10 +277,16 @@ static void check_extent(const struct extent *a, const struct extent *b)
 	SAME(logical), SAME(physical), SAME(bytes), SAME(flags);
 }
 
+static void check_vcpu(const struct vcpu *a, const struct vcpu *b)
+{
+	SAME(tid), SAME(node), SAME(allowed), SAME(ran_ns), SAME(migrated_pages), SAME(busy_bp);
+	SAME(migrated_pages_per_s);
+}
+
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
-		SAME(n_holds), SAME(n_extents);
+		SAME(n_holds), SAME(n_extents), SAME(n_vcpus);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
@@ -273,6 +299,8 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 		check_hold(&a->holds[i], &b->holds[i]);
 	for (size_t i = 0; i < a->n_extents; i++)
 		check_extent(&a->extents[i], &b->extents[i]);
+	for (size_t i = 0; i < a->n_vcpus; i++)
+		check_vcpu(&a->vcpus[i], &b->vcpus[i]);
 }
 
 static void check_round_trip(const struct snapshot *s, bool pretty)
@@ -329,8 +357,8 @@ static void pretty_has_a_line_for_each_sight(void **state)
 	assert_int_equal(snapshot_to_json(&s, true, &text), 0);
 	for (const char *c = strstr(text, "\"sights\""); c; c = strchr(c + 1, '\n'))
 		lines++;
-	/* key, sights, "],", key, holds, "],", key, extents, "]", "}", end */
-	assert_int_equal(lines, s.n_sights + s.n_holds + s.n_extents + 8);
+	/* key, sights, "],", key, holds, "],", key, extents, "],", key, vcpus, "]", "}", end */
+	assert_int_equal(lines, s.n_sights + s.n_holds + s.n_extents + s.n_vcpus + 10);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	free(text);
 	snapshot_clear(&s);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "home.h"
+
+#include <assert.h>
+
+#include "names.h"
+
+/* A vCPU that sleeps has been somewhere last, too: it counts this much, so that a VM at rest has a
+ * home, and nothing beside one that works. */
+enum { WEIGHT_OF_IDLE_BP = 1 };
+
+/* Nodes with a smaller share of the work than one part in this are where a vCPU has strayed to. */
+enum { STRAY_PART = 10 };
+
+static const char *const source_names[] = {
+	[HOME_UNKNOWN] = "none",
+	[HOME_POLICY] = "policy",
+	[HOME_CPUSET] = "cpuset",
+	[HOME_VCPUS] = "vcpus",
+};
+
+static_assert(ARRAY_SIZE(source_names) == HOME_SOURCE_MAX, "every source has a name");
+
+const char *home_source_name(enum home_source source)
+{
+	return name_of(source_names, ARRAY_SIZE(source_names), source);
+}
+
+static uint64_t weight_of(const struct vcpu *v)
+{
+	return v->busy_bp == VCPU_BUSY_UNKNOWN || v->busy_bp == 0 ? WEIGHT_OF_IDLE_BP : v->busy_bp;
+}
+
+/* Where the vCPUs run. */
+static node_set_t nodes_of_vcpus(const struct snapshot *s)
+{
+	uint64_t weights[NODE_SET_MAX] = {0}, sum = 0;
+	node_set_t set = 0;
+
+	for (size_t i = 0; i < s->n_vcpus; i++) {
+		int node = vcpu_node(&s->vcpus[i]);
+
+		if (node < 0 || node >= NODE_SET_MAX)
+			continue;
+		weights[node] += weight_of(&s->vcpus[i]);
+		sum += weight_of(&s->vcpus[i]);
+	}
+	for (int node = 0; node < NODE_SET_MAX; node++)
+		if (weights[node] > 0 && weights[node] >= sum / STRAY_PART)
+			set |= node_set_of(node);
+	return set;
+}
+
+/* What the VM is bound to; 0: nothing. */
+static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_source)
+{
+	node_set_t all = host_node_set(&s->host), named = s->policy.nodes & all,
+		   allowed = s->vm.allowed_nodes & all;
+
+	if (named) {
+		*ret_source = HOME_POLICY;
+		return named;
+	}
+	if (allowed && allowed != all) {
+		*ret_source = HOME_CPUSET;
+		return allowed;
+	}
+	*ret_source = HOME_UNKNOWN;
+	return 0;
+}
+
+struct home home_of(const struct snapshot *s)
+{
+	struct home h = {.vcpu_nodes = nodes_of_vcpus(s)};
+	node_set_t runs_on = h.vcpu_nodes & host_node_set(&s->host);
+
+	h.nodes = bound_of(s, &h.source);
+	if (s->policy.placement == PLACEMENT_BIND)
+		return h;
+	if (h.nodes == 0 && runs_on) {
+		h.nodes = runs_on;
+		h.source = HOME_VCPUS;
+	} else if (s->policy.placement == PLACEMENT_FOLLOW && (h.nodes & runs_on)) {
+		h.nodes &= runs_on;
+	}
+	return h;
+}
+
+int home_best_node(node_set_t nodes, const struct host *h)
+{
+	const struct host_node *best = NULL;
+
+	for (uint16_t i = 0; i < h->n_nodes && i < HOST_NODES_MAX; i++) {
+		const struct host_node *node = &h->nodes[i];
+
+		if (node_set_has(nodes, node->id) &&
+		    (!best || node->free_block_bytes > best->free_block_bytes))
+			best = node;
+	}
+	return best ? best->id : -1;
+}

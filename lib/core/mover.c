@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "mover.h"
+
+#include <errno.h>
+
+#include "sights.h"
+
+void mover_clear(struct mover *m)
+{
+	interval_set_clear(&m->refused);
+	*m = (struct mover)MOVER_INIT;
+}
+
+bool mover_may_move(const struct snapshot *s, const struct home *h)
+{
+	const struct policy *p = &s->policy;
+
+	return (p->placement == PLACEMENT_FOLLOW || p->placement == PLACEMENT_BIND) &&
+	       p->mode == MODE_FULL && !p->is_paused && h->nodes && !s->vm.has_vfio &&
+	       !s->vm.has_uffd;
+}
+
+static void end(struct mover *m, uint64_t now_ns)
+{
+	m->target = 0;
+	m->has_ended = true;
+	m->ended_ns = now_ns;
+	interval_set_clear(&m->refused);
+}
+
+void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns)
+{
+	if (h->nodes == m->home)
+		return;
+	m->home = h->nodes;
+	m->since_ns = now_ns;
+	if (m->target)
+		end(m, now_ns);
+}
+
+uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
+{
+	uint64_t stable_ns = sat_add_u64(m->since_ns, p->stable_ns);
+
+	if (m->home == 0)
+		return UINT64_MAX;
+	return m->has_ended ? max_u64(stable_ns, sat_add_u64(m->ended_ns, p->move_interval_ns))
+			    : stable_ns;
+}
+
+/* Something is outside that was not refused yet. */
+static bool has_work(const struct mover *m, const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_sights; i++) {
+		const struct sight *v = &s->sights[i];
+
+		if (v->node >= 0 && !node_set_has(m->target, v->node) &&
+		    !interval_set_covers(&m->refused, v->start, sight_end(v, &s->geometry)))
+			return true;
+	}
+	return false;
+}
+
+node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct home *h,
+		      uint64_t remote_bytes, uint64_t now_ns)
+{
+	mover_observe(m, h, now_ns);
+	if (m->target && (!mover_may_move(s, h) || !has_work(m, s)))
+		end(m, now_ns);
+	else if (!m->target && mover_may_move(s, h) && remote_bytes > 0 &&
+		 remote_bytes >= s->policy.min_gain_bytes && now_ns >= mover_due_ns(m, &s->policy))
+		m->target = h->nodes;
+	return m->target;
+}
+
+static int refuse_rest(struct mover *m, const struct action *a, const struct sight *after,
+		       size_t n_after, const struct mmu_geometry *g)
+{
+	hva_t end = a->target.start + a->target.bytes;
+
+	for (size_t i = 0; i < n_after; i++) {
+		hva_t from = max_u64(after[i].start, a->target.start),
+		      to = min_u64(sight_end(&after[i], g), end);
+		int r = from < to && after[i].node != a->node
+				? interval_set_add(&m->refused, from, to)
+				: 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int mover_learn(struct mover *m, const struct action *a, const struct outcome *o,
+		const struct sight *before, size_t n_before, const struct sight *after,
+		size_t n_after, const struct mmu_geometry *g, uint64_t now_ns)
+{
+	hva_t start = a->target.start, stop = start + a->target.bytes;
+
+	m->moved_bytes += sat_sub_u64(sights_bytes_on(after, n_after, a->node, start, stop, g),
+				      sights_bytes_on(before, n_before, a->node, start, stop, g));
+	if (!m->target)
+		return 0;
+	if (o->err == ENOMEM) {
+		end(m, now_ns);
+		return 0;
+	}
+	return refuse_rest(m, a, after, n_after, g);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* When the memory of one VM may be moved to another node: what thpd remembers of its home and of
+ * its last move. A move is a campaign of many actions: it begins when the home has been the same
+ * for StableFor=, MoveInterval= after the last one, if MinGain= is outside; it ends when nothing
+ * that would go is outside any more, or when the home changes. So memory never follows vCPUs that
+ * go back and forth. Pure. */
+
+#include "action.h"
+#include "home.h"
+#include "interval.h"
+
+struct mover {
+	node_set_t home;
+	uint64_t since_ns; /* the home is the same */
+	node_set_t target; /* of the move under way; 0: none */
+	bool has_ended;	   /* a move has; at ended_ns */
+	uint64_t ended_ns;
+	struct interval_set refused; /* what did not go, in the move under way */
+	uint64_t moved_bytes;	     /* ever */
+};
+
+#define MOVER_INIT                           \
+	{                                    \
+		.refused = INTERVAL_SET_INIT \
+	}
+
+void mover_clear(struct mover *m);
+
+/* Whether this VM's memory is moved at all: policy, a home, and nothing that forbids it (pause,
+ * device assignment, a userfaultfd). */
+bool mover_may_move(const struct snapshot *s, const struct home *h);
+
+/* Takes note of the home. A move to another one is over. */
+void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns);
+
+/* When a move may begin, if it were worth it; now or earlier: it may; UINT64_MAX: the home is not
+ * known. */
+uint64_t mover_due_ns(const struct mover *m, const struct policy *p);
+
+/* Begins, goes on with or ends a move. *s: sights of the last look; remote_bytes as in whereabouts.
+ * Returns the nodes to which memory is moved now; 0: none. */
+node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct home *h,
+		      uint64_t remote_bytes, uint64_t now_ns);
+
+/* Learns from an action of kind place; after: sorted sights of its range. What is not on the
+ * target's node now is not tried again in this move; without room on the node (ENOMEM) the move is
+ * over. 0 or -ENOMEM. */
+int mover_learn(struct mover *m, const struct action *a, const struct outcome *o,
+		const struct sight *before, size_t n_before, const struct sight *after,
+		size_t n_after, const struct mmu_geometry *g, uint64_t now_ns);

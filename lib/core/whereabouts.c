@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "whereabouts.h"
+
+#include <assert.h>
+
+#include "names.h"
+
+/* The kernel's balancing moves this much of a VM's memory a second (4 MiB with small pages), over
+ * all its vCPUs: it does not come to rest. */
+enum { THRASH_PAGES_PER_S = 1024 };
+/* A VM that uses a tenth of a CPU is at work. */
+enum { BUSY_BP = 1000 };
+
+static const char *const verdict_names[] = {
+	[WHEREABOUTS_UNKNOWN] = "unknown",
+	[WHEREABOUTS_HOME] = "home",
+	[WHEREABOUTS_WIDE] = "wide",
+	[WHEREABOUTS_REMOTE] = "remote",
+};
+
+static_assert(ARRAY_SIZE(verdict_names) == WHEREABOUTS_MAX, "every verdict has a name");
+
+const char *whereabouts_verdict_name(enum whereabouts_verdict verdict)
+{
+	return name_of(verdict_names, ARRAY_SIZE(verdict_names), verdict);
+}
+
+/* ---- Sums ---- */
+
+static uint64_t sight_bytes(const struct sight *s, const struct mmu_geometry *g)
+{
+	return s->fill == FILL_UNKNOWN ? 0 : s->present_pages * page_bytes(g);
+}
+
+static void sum_up(struct whereabouts *w, const struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n_sights; i++) {
+		uint64_t bytes = sight_bytes(&s->sights[i], &s->geometry);
+		int node = s->sights[i].node;
+
+		if (node < 0 || node >= NODE_SET_MAX) {
+			w->unknown_bytes += bytes;
+			continue;
+		}
+		w->by_node[node] += bytes;
+		if (node_set_has(w->home.nodes, node))
+			w->home_bytes += bytes;
+		else if (w->home.nodes)
+			w->remote_bytes += bytes;
+	}
+}
+
+/* ---- Findings ---- */
+
+static void add(struct whereabouts *w, const struct snapshot *s, enum reason reason, int node,
+		uint64_t bytes)
+{
+	struct whereabouts_finding *f;
+
+	if (w->n_findings == WHEREABOUTS_FINDINGS_MAX)
+		return;
+	f = &w->findings[w->n_findings++];
+	*f = (struct whereabouts_finding){.reason = reason, .node = (int16_t)node, .bytes = bytes};
+	if (node >= 0 && w->home.nodes && !node_set_has(w->home.nodes, node))
+		f->distance = host_distance(&s->host, node_set_first(w->home.nodes), node);
+}
+
+/* The node outside of the home with the most memory that is not in `done`; -1: none is left. */
+static int largest_remote(const struct whereabouts *w, node_set_t done)
+{
+	int best = -1;
+
+	for (int node = 0; node < NODE_SET_MAX; node++) {
+		if (w->by_node[node] == 0 || node_set_has(w->home.nodes | done, node))
+			continue;
+		if (best < 0 || w->by_node[node] > w->by_node[best])
+			best = node;
+	}
+	return best;
+}
+
+static uint64_t busy_bp(const struct snapshot *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->n_vcpus; i++)
+		if (s->vcpus[i].busy_bp != VCPU_BUSY_UNKNOWN)
+			sum += s->vcpus[i].busy_bp;
+	return sum;
+}
+
+/* A VM that works, and its memory where no CPU is. */
+static void find_tier(struct whereabouts *w, const struct snapshot *s)
+{
+	for (uint16_t i = 0; i < s->host.n_nodes && busy_bp(s) >= BUSY_BP; i++) {
+		const struct host_node *node = &s->host.nodes[i];
+
+		if (!node->has_cpus && node->id >= 0 && node->id < NODE_SET_MAX &&
+		    w->by_node[node->id] > 0)
+			add(w, s, REASON_TIER_MISMATCH, node->id, w->by_node[node->id]);
+	}
+}
+
+static void find_thrash(struct whereabouts *w, const struct snapshot *s)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < s->n_vcpus; i++)
+		pages += s->vcpus[i].migrated_pages_per_s;
+	if (s->host.is_numa_balancing && pages >= THRASH_PAGES_PER_S)
+		add(w, s, REASON_AUTONUMA_THRASH, -1, pages * page_bytes(&s->geometry));
+}
+
+/* A collapse puts a block where most of its pages are. */
+static void find_cement(struct whereabouts *w, const struct snapshot *s, const struct diagnosis *d)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < d->n_runs; i++) {
+		const struct run *run = &d->runs[i];
+
+		if (run->state == BLOCK_COPYABLE && run->node >= 0 &&
+		    !node_set_has(w->home.nodes, run->node))
+			bytes += run->bytes;
+	}
+	if (bytes > 0)
+		add(w, s, REASON_COLLAPSE_WOULD_CEMENT, -1, bytes);
+}
+
+static void find_full(struct whereabouts *w, const struct snapshot *s, uint64_t reserve_bytes)
+{
+	const struct host_node *node =
+		host_find_node(&s->host, home_best_node(w->home.nodes, &s->host));
+
+	if (node && sat_sub_u64(node->free_block_bytes, reserve_bytes) < block_bytes(&s->geometry))
+		add(w, s, REASON_NODE_FULL, node->id, w->remote_bytes);
+}
+
+/* The cpuset keeps the memory away from where the vCPUs run. */
+static bool is_kept_away(const struct home *h)
+{
+	return h->source == HOME_CPUSET && h->vcpu_nodes && !(h->vcpu_nodes & h->nodes);
+}
+
+static void find(struct whereabouts *w, const struct snapshot *s, const struct diagnosis *d,
+		 uint64_t reserve_bytes)
+{
+	node_set_t done = 0;
+
+	if (is_kept_away(&w->home))
+		add(w, s, REASON_PINNED_BY_CPUSET, node_set_first(w->home.nodes), w->home_bytes);
+	find_thrash(w, s);
+	find_tier(w, s);
+	if (!w->home.nodes || w->remote_bytes == 0)
+		return;
+	find_full(w, s, reserve_bytes);
+	find_cement(w, s, d);
+	for (int node; (node = largest_remote(w, done)) >= 0; done |= node_set_of(node))
+		add(w, s, REASON_REMOTE_MEMORY, node, w->by_node[node]);
+}
+
+static enum whereabouts_verdict judge(const struct whereabouts *w, const struct policy *p)
+{
+	if (!w->home.nodes)
+		return WHEREABOUTS_UNKNOWN;
+	if (w->remote_bytes > 0 && w->remote_bytes >= p->min_gain_bytes)
+		return WHEREABOUTS_REMOTE;
+	return node_set_is_single(w->home.nodes) ? WHEREABOUTS_HOME : WHEREABOUTS_WIDE;
+}
+
+struct whereabouts whereabouts_of(const struct snapshot *s, const struct diagnosis *d,
+				  uint64_t free_reserve_bytes)
+{
+	struct whereabouts w = {.home = home_of(s)};
+
+	sum_up(&w, s);
+	find(&w, s, d, free_reserve_bytes);
+	w.verdict = judge(&w, &s->policy);
+	return w;
+}

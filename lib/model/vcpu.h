@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A thread of the VMM that runs a virtual CPU: where, and how busily. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "node_set.h"
+
+struct vcpu {
+	pid_t tid;
+	int16_t node;	    /* of the CPU that it ran on last; -1: not known */
+	node_set_t allowed; /* nodes of the CPUs that it may run on; 0: not known */
+	uint64_t ran_ns;    /* on a CPU, since it was made; 0: not known */
+	uint64_t
+		migrated_pages; /* moved for it by the kernel's NUMA balancing, since it was made */
+	/* Between two readings; UINT32_MAX and 0 until there were two. */
+	uint32_t busy_bp;	       /* share of a CPU */
+	uint32_t migrated_pages_per_s; /* by the kernel's NUMA balancing */
+};
+
+enum { VCPU_BUSY_UNKNOWN = UINT32_MAX };
+
+/* Where it runs: where it was tied to, if that is one node; else where it ran last. -1: not known.
+ */
+int vcpu_node(const struct vcpu *v);
+
+/* Compares a reading with the one `ns` before: fills what is between the two, thread by thread. */
+void vcpus_compare(struct vcpu *news, size_t n_news, const struct vcpu *olds, size_t n_olds,
+		   uint64_t ns);
