@@ -17,7 +17,9 @@
 
 static void count_gain(struct counters *c, const struct action *a, int64_t huge_bytes)
 {
-	if (a->is_folio_unknown) {
+	if (a->kind == ACTION_PLACE) {
+		c->place_calls++;
+	} else if (a->is_folio_unknown) {
 		c->collapse_calls++;
 		c->collapsed_bytes += (uint64_t)huge_bytes;
 	} else if (a->kind == ACTION_REMAP) {
@@ -39,7 +41,8 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 	g->has_acted = true;
 	l->action = j->action;
 	l->actions++;
-	l->bytes += j->action.target.bytes;
+	l->bytes += j->action.kind == ACTION_PLACE ? 0 : j->action.target.bytes;
+	l->placed_bytes += v->placed_bytes;
 	l->huge_bytes_delta += v->huge_bytes_delta;
 	l->worst_call_ns = max_u64(l->worst_call_ns, j->outcome.worst_call_ns);
 	if (j->outcome.err)
@@ -55,6 +58,7 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 	l->ended_realtime_us = manager_realtime_us();
 
 	count_gain(&m->counters, &j->action, v->huge_bytes_delta > 0 ? v->huge_bytes_delta : 0);
+	m->counters.placed_bytes += v->placed_bytes;
 	m->counters.refilled_bytes += v->refilled_bytes;
 	m->counters.failed_calls += j->outcome.err != 0 && j->outcome.err != ECANCELED;
 	m->counters.canceled_actions += j->outcome.err == ECANCELED;
@@ -96,6 +100,17 @@ static void ask_why_refused(struct guest *g, hva_t start)
 	g->is_due = true;
 }
 
+static int remember(struct manager *m, struct guest *g, const struct job *j)
+{
+	uint64_t now_ns = manager_now_ns(m);
+
+	if (j->action.kind == ACTION_PLACE)
+		return mover_learn(&g->mover, &j->action, &j->outcome, j->before, j->n_before,
+				   j->sights, j->n_sights, &m->geometry, now_ns);
+	return ledger_learn(&g->ledger, &j->action, &j->outcome, j->sights, j->n_sights,
+			    &m->geometry, now_ns);
+}
+
 static int learn(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
@@ -117,13 +132,12 @@ static int learn(struct manager *m, struct guest *g, struct job *j)
 			  &m->geometry);
 	note_outcome(m, g, j, &v);
 	log_outcome(g, j, &v);
-	if (v.huge_bytes_delta > 0)
+	if (v.huge_bytes_delta > 0 || v.placed_bytes > 0)
 		g->vain_rounds = 0;
 	if (v.reason == REASON_KERNEL_REFUSED)
 		ask_why_refused(g, j->start);
 	if (j->outcome.err != ECANCELED)
-		r = ledger_learn(&g->ledger, &j->action, &j->outcome, j->sights, j->n_sights,
-				 &m->geometry, manager_now_ns(m));
+		r = remember(m, g, j);
 	if (r < 0)
 		return r;
 	return sight_list_replace(&s->sights, &s->n_sights, j->start, j->end, seen, n_seen,
@@ -133,8 +147,8 @@ static int learn(struct manager *m, struct guest *g, struct job *j)
 static bool may_hand_out(const struct manager *m, const struct guest *g, enum action_kind kind)
 {
 	/* One under way, one that waits for its end. */
-	if (kind == ACTION_COPY)
-		return g->in_flight[ACTION_COPY] < 2;
+	if (kind != ACTION_REMAP)
+		return g->in_flight[kind] < 2;
 	return g->in_flight[ACTION_REMAP] < 2 * executor_workers(m->executor);
 }
 
@@ -155,11 +169,11 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 	}
 	/* Copies of anonymous memory hold the VM's memory lock; other VMs can use the other
 	 * workers. */
-	j->is_alone = a->kind == ACTION_COPY;
+	j->is_alone = a->kind != ACTION_REMAP;
 	j->min_populated_bp = g->snapshot.policy.min_populated_bp;
 	j->had_uffd = g->snapshot.vm.has_uffd;
 	j->must_confirm =
-		a->kind == ACTION_COPY || manager_now_ns(m) > g->looked_ns + LOOK_FRESH_NS;
+		a->kind != ACTION_REMAP || manager_now_ns(m) > g->looked_ns + LOOK_FRESH_NS;
 	return j;
 }
 
@@ -210,10 +224,12 @@ static void settle(struct manager *m, const struct job *j)
 	governor_settle(&m->governor, &j->action, &o, manager_now_ns(m));
 }
 
-/* No room in the cgroup or no free huge page: the next copy would only make the kernel reclaim or
- * compact once more. */
+/* No room in the cgroup or no free huge page: the next copy (or move) would only make the kernel
+ * reclaim or compact once more. */
 static bool must_stop_copies(const struct job *j)
 {
+	if (j->action.kind == ACTION_PLACE)
+		return j->outcome.err == ENOMEM;
 	return j->action.kind == ACTION_COPY &&
 	       (j->outcome.err == EBUSY || j->outcome.err == ENOMEM);
 }

@@ -40,6 +40,7 @@ struct job *cycle_new_job(struct manager *m, struct guest *g, enum job_kind kind
 		.process = &g->process,
 		.geometry = m->geometry,
 		.features = m->host.features,
+		.want_nodes = guest_has_nodes(g, &m->host),
 	};
 	return j;
 }
@@ -60,6 +61,7 @@ static void rediagnose(struct manager *m, struct guest *g)
 	}
 	diagnosis_clear(&g->diagnosis);
 	g->diagnosis = d;
+	placing_judge(m, g);
 }
 
 static void log_cycle(const struct guest *g)
@@ -99,19 +101,16 @@ static bool has_copies(const struct totals *t)
 	return t->by_state[BLOCK_COPYABLE] > 0 || t->by_reason[REASON_FOLIO_UNKNOWN] > 0;
 }
 
-static uint64_t copy_allowance(struct manager *m, struct guest *g, enum reason *ret_reason)
+static uint64_t copy_allowance(struct manager *m, struct guest *g, struct allowance *ret)
 {
-	uint64_t now_ns = manager_now_ns(m), bytes;
+	uint64_t now_ns = manager_now_ns(m);
 
-	g->retry_ns = 0;
-	*ret_reason = REASON_NONE;
+	*ret = (struct allowance){.retry_ns = UINT64_MAX};
 	if (!has_copies(&g->diagnosis.totals))
 		return 0;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
-	bytes = governor_copy_allowance(&m->governor, &m->host, now_ns, ret_reason, &g->retry_ns);
-	if (g->retry_ns == 0)
-		g->retry_ns = now_ns + m->config.interval_ns;
-	return bytes;
+	return governor_copy_allowance(&m->governor, &m->host, now_ns, &ret->reason,
+				       &ret->retry_ns);
 }
 
 static void log_plan(const struct guest *g)
@@ -119,19 +118,34 @@ static void log_plan(const struct guest *g)
 	const struct plan *p = &g->plan;
 
 	log_vm(LOG_INFO, g->snapshot.vm.name,
-	       "would remap %llu MiB and copy %llu MiB (dry run); %llu of %llu MiB resident are "
-	       "huge",
+	       "would remap %llu MiB, move %llu MiB and copy %llu MiB (dry run); %llu of %llu MiB "
+	       "resident are huge",
 	       (unsigned long long)(p->remap_bytes >> 20),
+	       (unsigned long long)((p->place_bytes + p->deferred_place_bytes) >> 20),
 	       (unsigned long long)((p->copy_bytes + p->deferred_copy_bytes) >> 20),
 	       (unsigned long long)(g->diagnosis.totals.huge_bytes >> 20),
 	       (unsigned long long)(g->diagnosis.totals.resident_bytes >> 20));
 }
 
+/* What is put off until the governor allows it again. */
+static struct allowance put_off(const struct guest *g, const struct allowance *copies,
+				const struct allowance *places)
+{
+	struct allowance none = {.retry_ns = UINT64_MAX};
+	bool has_copies_left = g->plan.deferred_copy_bytes > 0,
+	     has_places_left = g->plan.deferred_place_bytes > 0 || places->reason != REASON_NONE;
+
+	if (has_places_left && (!has_copies_left || places->retry_ns <= copies->retry_ns))
+		return *places;
+	return has_copies_left ? *copies : none;
+}
+
 /* For the bucket to fill within the cycle; for free memory, which may take long, with the next one.
  */
-static void wait_for_budget(struct manager *m, struct guest *g, enum reason reason)
+static void wait_for_budget(struct manager *m, struct guest *g, const struct allowance *a)
 {
-	if (reason == REASON_NONE) {
+	g->retry_ns = max_u64(a->retry_ns, manager_now_ns(m) + 1);
+	if (a->reason == REASON_NONE) {
 		g->phase = PHASE_WAIT;
 	} else {
 		cycle_end(m, g);
@@ -151,7 +165,7 @@ void cycle_decide(struct manager *m, struct guest *g)
 		.max_actions = m->options.is_dry_run ? 0 : ACTIONS_AT_ONCE,
 	};
 	struct plan plan = PLAN_INIT;
-	enum reason reason;
+	struct allowance copies, places, later;
 
 	rediagnose(m, g);
 	if (g->diagnosis.n_wants > 0 && !g->is_counted) {
@@ -159,8 +173,9 @@ void cycle_decide(struct manager *m, struct guest *g)
 		return;
 	}
 	g->is_counted = false;
-	limits.copy_allowance_bytes = copy_allowance(m, g, &reason);
-	g->snapshot.copies_held = reason;
+	limits.copy_allowance_bytes = copy_allowance(m, g, &copies);
+	placing_limit(m, g, &limits, &places);
+	g->snapshot.copies_held = copies.reason;
 	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while planning");
 		cycle_end(m, g);
@@ -169,14 +184,15 @@ void cycle_decide(struct manager *m, struct guest *g)
 	plan_clear(&g->plan);
 	g->plan = plan;
 	g->plan_next = 0;
+	later = put_off(g, &copies, &places);
 	if (m->options.is_dry_run)
 		log_plan(g);
 	if (m->options.is_dry_run || g->vain_rounds >= VAIN_ROUNDS_MAX)
 		cycle_end(m, g);
 	else if (plan.n_actions > 0)
 		acting_start(m, g);
-	else if (plan.deferred_copy_bytes > 0 && !m->options.is_once && g->retry_ns != UINT64_MAX)
-		wait_for_budget(m, g, reason);
+	else if (!m->options.is_once && later.retry_ns != UINT64_MAX)
+		wait_for_budget(m, g, &later);
 	else
 		cycle_end(m, g);
 }
@@ -205,7 +221,7 @@ static void take_one(struct manager *m, struct guest *g, struct job *j)
 	m->counters.look_cpu_ns += j->kind == JOB_ACT ? 0 : j->cpu_ns;
 	g->look_cpu_ns += j->kind == JOB_ACT ? 0 : j->cpu_ns;
 	switch (j->kind) {
-	case JOB_FAULTS:
+	case JOB_SIGNS:
 	case JOB_SURVEY:
 		break;
 	case JOB_LOOK:
@@ -248,22 +264,32 @@ static void advance(struct manager *m, struct guest *g, struct job *j)
 	}
 }
 
-/* ---- faults, between cycles ------------------------------------------------------------ */
+/* ---- signs, between cycles -------------------------------------------------------------- */
 
-void cycle_read_faults(struct manager *m, struct guest *g)
+void cycle_read_signs(struct manager *m, struct guest *g)
 {
-	struct job *j = cycle_new_job(m, g, JOB_FAULTS);
+	struct job *j = cycle_new_job(m, g, JOB_SIGNS);
 
-	if (j)
-		cycle_submit(m, g, j);
+	if (!j)
+		return;
+	j->want_vcpus = guest_has_nodes(g, &m->host);
+	cycle_submit(m, g, j);
 }
 
-static void take_faults(struct manager *m, struct guest *g, const struct job *j)
+static void take_signs(struct manager *m, struct guest *g, struct job *j)
 {
+	uint64_t now_ns = manager_now_ns(m);
+
 	if (j->err == 0 && j->pulse.minor_faults != g->pulse.minor_faults)
 		g->is_due = true;
 	if (j->err == 0)
 		g->pulse.minor_faults = j->pulse.minor_faults;
+	if (j->err == 0 && j->want_vcpus) {
+		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, now_ns);
+		placing_judge(m, g);
+		if (placing_may_begin(g, now_ns))
+			g->is_due = true;
+	}
 	if (g->is_due)
 		manager_wake_at(m, g->not_before_ns);
 }
@@ -310,8 +336,8 @@ void cycle_take_result(struct manager *m, struct guest *g, struct job *j)
 		take_late(m, g);
 		return;
 	}
-	if (j->kind == JOB_FAULTS) {
-		take_faults(m, g, j);
+	if (j->kind == JOB_SIGNS) {
+		take_signs(m, g, j);
 		return;
 	}
 	if (j->err < 0 && j->kind == JOB_SURVEY) {

@@ -2,9 +2,16 @@
 #pragma once
 
 /* What the parts of a cycle ask of each other: looking.c is its first half, acting.c its second,
- * cycle.c decides and takes results. What the rest of the manager asks of a cycle is in state.h. */
+ * placing.c knows about nodes, cycle.c decides and takes results. What the rest of the manager asks
+ * of a cycle is in state.h. */
 
 #include "state.h"
+
+/* What the governor said: why nothing, and when to ask again. */
+struct allowance {
+	enum reason reason;
+	uint64_t retry_ns; /* UINT64_MAX: never */
+};
 
 /* cycle.c */
 struct job *cycle_new_job(struct manager *m, struct guest *g, enum job_kind kind); /* or NULL */
@@ -27,3 +34,11 @@ int acting_take(struct manager *m, struct guest *g, struct job *j);
 void acting_settle(struct manager *m, struct guest *g,
 		   const struct job *j); /* the budget only; any job */
 void acting_abandon(struct manager *m, struct guest *g);
+
+/* placing.c; each does nothing where the VM's nodes are not looked at */
+void placing_judge(struct manager *m, struct guest *g); /* where it lies, where its home is now */
+/* What a move under way, or one that begins, may do now. */
+void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limits,
+		   struct allowance *ret);
+/* The home has been the same for long enough: a cycle is worth it. */
+bool placing_may_begin(const struct guest *g, uint64_t now_ns);

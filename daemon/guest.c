@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "cleanup.h"
+
 struct guest *guest_new(uint64_t id, struct process *process, const struct vm *vm)
 {
 	struct guest *g = calloc(1, sizeof(*g));
@@ -16,6 +18,7 @@ struct guest *guest_new(uint64_t id, struct process *process, const struct vm *v
 	g->snapshot = (struct snapshot)SNAPSHOT_INIT;
 	g->snapshot.vm = *vm;
 	g->ledger = (struct ledger)LEDGER_INIT;
+	g->mover = (struct mover)MOVER_INIT;
 	g->is_due = true;
 	return g;
 }
@@ -29,6 +32,7 @@ struct guest *guest_free(struct guest *g)
 	snapshot_clear(&g->snapshot);
 	diagnosis_clear(&g->diagnosis);
 	ledger_clear(&g->ledger);
+	mover_clear(&g->mover);
 	plan_clear(&g->plan);
 	free(g->news);
 	free(g);
@@ -47,6 +51,23 @@ void guest_apply_policy(struct guest *g, const struct config *c)
 	g->rule = config_find_rule(c, &g->snapshot.vm);
 	g->snapshot.policy = g->rule ? g->rule->policy : c->policy;
 	g->snapshot.policy.is_paused = is_paused;
+}
+
+bool guest_has_nodes(const struct guest *g, const struct host *h)
+{
+	return h->n_nodes > 1 && g->snapshot.policy.placement != PLACEMENT_OFF;
+}
+
+void guest_take_vcpus(struct guest *g, struct vcpu **vcpus, size_t n, uint64_t now_ns)
+{
+	struct snapshot *s = &g->snapshot;
+
+	if (g->vcpus_ns != 0)
+		vcpus_compare(*vcpus, n, s->vcpus, s->n_vcpus, sat_sub_u64(now_ns, g->vcpus_ns));
+	free(s->vcpus);
+	s->vcpus = TAKE_PTR(*vcpus);
+	s->n_vcpus = n;
+	g->vcpus_ns = now_ns;
 }
 
 const char *guest_backing(const struct guest *g)

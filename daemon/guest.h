@@ -9,11 +9,13 @@
 #include "action.h"
 #include "config.h"
 #include "ledger.h"
+#include "mover.h"
 #include "plan.h"
 #include "process.h"
 #include "pulse.h"
 #include "run.h"
 #include "snapshot.h"
+#include "whereabouts.h"
 
 /* The cycle of one VM:
  *
@@ -27,8 +29,9 @@ enum phase { PHASE_IDLE = 0, PHASE_SURVEY, PHASE_LOOK, PHASE_COUNT, PHASE_ACT, P
 struct last_action {
 	bool is_set;
 	struct action action;	 /* the last one */
-	uint64_t actions, bytes; /* of the whole cycle */
+	uint64_t actions, bytes; /* of the whole cycle; bytes: but for moves to another node */
 	int64_t huge_bytes_delta;
+	uint64_t placed_bytes;
 	uint64_t worst_call_ns;
 	uint64_t cycle_ns; /* from the survey to the last second look */
 	int err;	   /* of the last call that failed; 0 */
@@ -44,7 +47,11 @@ struct guest {
 	struct snapshot snapshot; /* survey + sights of the last look; vm identity */
 	struct diagnosis diagnosis;
 	struct ledger ledger;
-	const struct rule *rule; /* into the config; NULL = main policy */
+	/* Where there are several nodes (guest_has_nodes()). */
+	struct mover mover;
+	struct whereabouts whereabouts; /* as of the last diagnosis, or reading of the vCPUs */
+	uint64_t vcpus_ns;		/* when they were read; 0: never */
+	const struct rule *rule;	/* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;
@@ -90,6 +97,12 @@ bool guest_is_tended(const struct guest *g);
 /* Puts the rule's (or the main) policy into the snapshot, keeping what is not configuration
  * (pause). */
 void guest_apply_policy(struct guest *g, const struct config *c);
+
+/* Where its memory lies is looked at. */
+bool guest_has_nodes(const struct guest *g, const struct host *h);
+
+/* Takes what a job read of the vCPUs, in place of the last reading. */
+void guest_take_vcpus(struct guest *g, struct vcpu **vcpus /* taken */, size_t n, uint64_t now_ns);
 
 /* "shmem", "anon", "mixed", ...: by bytes of RAM. */
 const char *guest_backing(const struct guest *g);

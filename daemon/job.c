@@ -10,6 +10,8 @@
 #include "confirm.h"
 #include "descriptors.h"
 #include "inventory.h"
+#include "place.h"
+#include "vcpus.h"
 
 struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
 {
@@ -31,10 +33,26 @@ struct job *job_free(struct job *j)
 	if (!j)
 		return NULL;
 	snapshot_clear(&j->survey);
+	free(j->vcpus);
 	free(j->sights);
 	free(j->before);
 	free(j);
 	return NULL;
+}
+
+/* A VM whose threads cannot be read has no vCPUs that are known. */
+static int read_vcpus(struct sys *sys, struct job *j)
+{
+	int r = j->want_vcpus ? vcpus_read(sys, j->process, &j->vcpus, &j->n_vcpus) : 0;
+
+	return r == -ENOMEM || r == -ESRCH ? r : 0;
+}
+
+static void run_signs(struct sys *sys, struct job *j)
+{
+	j->err = pulse_read_faults(j->process, &j->pulse);
+	if (j->err == 0)
+		j->err = read_vcpus(sys, j);
 }
 
 static void run_survey(struct sys *sys, struct job *j)
@@ -54,6 +72,8 @@ static void run_survey(struct sys *sys, struct job *j)
 		j->err = vm_refresh(sys, j->process, &j->survey.vm);
 	if (j->err == 0)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
+	if (j->err == 0)
+		j->err = read_vcpus(sys, j);
 }
 
 /* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */
@@ -106,12 +126,20 @@ static int look_again(struct job *j)
 	return r;
 }
 
+static struct outcome act(struct sys *sys, const struct job *j)
+{
+	if (j->action.kind == ACTION_PLACE)
+		return place_act(sys, j->process, &j->action, j->before, j->n_before,
+				 &j->look.geometry);
+	return collapse_act(sys, j->process, &j->action, &j->look.geometry);
+}
+
 static void run_act(struct sys *sys, struct job *j)
 {
 	j->outcome.action = j->action.id;
 	if (!j->must_confirm || confirm(j)) {
 		if (!j->is_dry_run)
-			j->outcome = collapse_act(sys, j->process, &j->action, &j->look.geometry);
+			j->outcome = act(sys, j);
 	}
 	/* Never believe the return value: look. */
 	j->err = look_again(j);
@@ -131,8 +159,8 @@ void job_run(struct sys *sys, struct job *j)
 	uint64_t began_ns = thread_cpu_ns();
 
 	switch (j->kind) {
-	case JOB_FAULTS:
-		j->err = pulse_read_faults(j->process, &j->pulse);
+	case JOB_SIGNS:
+		run_signs(sys, j);
 		break;
 	case JOB_SURVEY:
 		run_survey(sys, j);

@@ -12,8 +12,8 @@
 #include "snapshot.h"
 
 enum job_kind {
-	JOB_FAULTS, /* read the minor faults: `pulse` is filled */
-	JOB_SURVEY, /* read the mappings anew: `survey` is filled */
+	JOB_SIGNS,  /* read the minor faults, and the vCPUs: `pulse` is filled */
+	JOB_SURVEY, /* read the mappings anew, and the vCPUs: `survey` is filled */
 	JOB_LOOK,   /* ladder over [start, end): sights */
 	JOB_COUNT,  /* every page of [start, end): sights */
 	JOB_EDGES,  /* present pages of [start, end): edge_pages of region */
@@ -28,6 +28,7 @@ struct job {
 	hva_t start, end;
 	uint32_t region;
 	bool want_flags;	   /* SURVEY */
+	bool want_vcpus;	   /* SIGNS, SURVEY */
 	uint16_t min_populated_bp; /* ACT copy: what each block must still have */
 	bool had_uffd;		   /* ACT: the VMM held a userfaultfd at the survey */
 	bool must_confirm;	   /* ACT: look once more before the call */
@@ -43,6 +44,8 @@ struct job {
 	bool is_other_program; /* SURVEY: the process has executed another one; nothing was read */
 	struct pulse pulse;
 	struct snapshot survey; /* its vm is refreshed */
+	struct vcpu *vcpus;
+	size_t n_vcpus;
 	struct sight *sights;
 	size_t n_sights;
 	struct sight *before;

@@ -184,6 +184,7 @@ void cycle_start(struct manager *m, struct guest *g)
 	if (!j)
 		return;
 	j->want_flags = g->want_flags;
+	j->want_vcpus = guest_has_nodes(g, &m->host);
 	g->want_flags = false;
 	j->survey.geometry = m->geometry;
 	j->survey.host = m->host;
@@ -204,6 +205,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	log_vm(LOG_NOTICE, g->snapshot.vm.name,
 	       "the process executes another program now: looked at as new");
 	ledger_clear(&g->ledger);
+	mover_clear(&g->mover);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
 }
@@ -219,6 +221,8 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 	}
 	s->vm = j->survey.vm;
 	snapshot_take_regions(s, &j->survey);
+	if (j->want_vcpus)
+		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, manager_now_ns(m));
 	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,
 		       "more than %d mappings that may be its memory: the rest is neither looked "

@@ -185,7 +185,7 @@ static void tend_guest(struct manager *m, struct guest *g, const struct signs *s
 	else if (manager_may_start(m, g) && g->is_due && now_ns >= g->not_before_ns)
 		cycle_start(m, g);
 	else if (manager_may_start(m, g) && signs->with_faults)
-		cycle_read_faults(m, g);
+		cycle_read_signs(m, g);
 }
 
 /* A process can make the kernel wait for as long as it likes (process.h). A worker that hangs is
@@ -228,6 +228,7 @@ static void reread_knobs(struct manager *m)
 {
 	struct host before = m->host;
 
+	host_read_nodes(m->sys, &m->host);
 	if (host_read_knobs(m->sys, &m->geometry, &m->host) < 0 ||
 	    host_has_same_knobs(&before, &m->host))
 		return;
@@ -355,6 +356,7 @@ static int read_host(struct manager *m)
 	if (r < 0)
 		return r;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
+	host_read_nodes(m->sys, &m->host);
 	return probe_features(m);
 }
 

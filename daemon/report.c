@@ -9,6 +9,7 @@
 #include "config_key.h"
 #include "lack.h"
 #include "report_json.h"
+#include "report_numa.h"
 #include "state.h"
 
 static void add_string(struct json_object *o, const char *key, const char *value)
@@ -64,6 +65,7 @@ static struct json_object *report_last_action(const struct last_action *a)
 	add_u64(o, "actions", a->actions);
 	add_u64(o, "bytes", a->bytes);
 	json_object_object_add(o, "huge_bytes_delta", json_object_new_int64(a->huge_bytes_delta));
+	add_u64(o, "placed_bytes", a->placed_bytes);
 	add_u64(o, "worst_call_ns", a->worst_call_ns);
 	add_u64(o, "cycle_ns", a->cycle_ns);
 	add_string(o, "effect", effect_name(a->effect));
@@ -87,7 +89,6 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	const struct vm *vm = &g->snapshot.vm;
 	struct json_object *o = json_object_new_object();
 
-	(void)m;
 	add_string(o, "name", vm->name);
 	add_u64(o, "pid", (uint64_t)vm->pid);
 	add_string(o, "uuid", vm->uuid);
@@ -100,6 +101,7 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
 	(void)totals_add_to_json(o, &g->diagnosis.totals);
 	json_object_object_add(o, "last_action", report_last_action(&g->last_action));
+	json_object_object_add(o, "numa", report_numa(m, g));
 	add_string(o, "policy_file", g->rule ? g->rule->file : "");
 	return o;
 }
@@ -142,6 +144,8 @@ static struct json_object *report_host(const struct manager *m)
 	json_object_object_add(o, "features", have);
 	json_object_object_add(o, "lost", lost);
 	add_u64(o, "free_block_bytes", host_free_block_bytes(&m->host));
+	json_object_object_add(o, "nodes", report_nodes(&m->host));
+	add_bool(o, "numa_balancing", m->host.is_numa_balancing);
 	add_bool(o, "dry_run", m->options.is_dry_run);
 	add_u64(o, "config_problems", m->config.n_problems);
 	json_object_object_add(o, "counters", report_counters(&m->counters));

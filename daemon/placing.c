@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Memory that lies on the wrong node: what is known of it, and what a move may do now. The
+ * decisions are lib/core's (home, whereabouts, mover, governor). */
+
+#include "bits.h"
+#include "cycle.h"
+#include "hostfacts.h"
+
+void placing_judge(struct manager *m, struct guest *g)
+{
+	if (!guest_has_nodes(g, &m->host))
+		return;
+	g->whereabouts =
+		whereabouts_of(&g->snapshot, &g->diagnosis, m->config.budget.free_reserve_bytes);
+	mover_observe(&g->mover, &g->whereabouts.home, manager_now_ns(m));
+}
+
+void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limits,
+		   struct allowance *ret)
+{
+	uint64_t now_ns = manager_now_ns(m);
+
+	*ret = (struct allowance){.retry_ns = UINT64_MAX};
+	if (!guest_has_nodes(g, &m->host))
+		return;
+	limits->home = mover_step(&g->mover, &g->snapshot, &g->whereabouts.home,
+				  g->whereabouts.remote_bytes, now_ns);
+	if (!limits->home)
+		return;
+	(void)host_read_memory(m->sys, &m->geometry, &m->host);
+	limits->place_node = (int16_t)home_best_node(limits->home, &m->host);
+	limits->refused = &g->mover.refused;
+	limits->place_allowance_bytes = governor_place_allowance(
+		&m->governor, &m->host, limits->place_node, now_ns, &ret->reason, &ret->retry_ns);
+	/* Where nothing can go now, what could be huge here shall be. */
+	if (ret->reason != REASON_NONE)
+		limits->home = 0;
+}
+
+bool placing_may_begin(const struct guest *g, uint64_t now_ns)
+{
+	const struct whereabouts *w = &g->whereabouts;
+
+	return !g->mover.target && w->verdict == WHEREABOUTS_REMOTE &&
+	       mover_may_move(&g->snapshot, &w->home) &&
+	       now_ns >= mover_due_ns(&g->mover, &g->snapshot.policy);
+}
