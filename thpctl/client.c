@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 
+#include "choice.h"
 #include "document.h"
-#include "field.h"
 #include "format.h"
 #include "scope.h"
 
@@ -154,36 +154,27 @@ static int send_call(struct client *c, const char *method, const char *first, co
 	return r;
 }
 
-/* "a, b, c": the VMs that there are, or "none". */
-static void list_known(struct client *c, char *list, size_t size)
+static struct json_object *ask_status(struct client *c)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
-	_put_ struct json_object *status = NULL;
+	struct json_object *status = NULL;
 	const char *text;
-	size_t used = 0;
 
-	(void)snprintf(list, size, "none");
 	if (send_call(c, "GetStatus", NULL, NULL, &error, &reply) >= 0 &&
 	    sd_bus_message_read(reply, "s", &text) >= 0)
 		status = document_parse(text);
-	for (size_t i = 0; i < field_array_length(field_array(status, "vms")) && used < size; i++) {
-		struct json_object *vm = json_object_array_get_idx(field_array(status, "vms"), i);
-
-		used += (size_t)snprintf(list + used, size - used, "%s%s", i > 0 ? ", " : "",
-					 field_text(vm, "name"));
-	}
 	sd_bus_message_unref(reply);
 	sd_bus_error_free(&error);
+	return status;
 }
 
 static void explain_error(struct client *c, int r, const char *who, const sd_bus_error *error)
 {
-	char known[PROBLEM_MAX / 2];
-
 	if (sd_bus_error_has_name(error, "org.thpd1.NoSuchVM")) {
-		list_known(c, known, sizeof(known));
-		set_problem(c, "There is no VM '%s'. Known: %s.", who ? who : "", known);
+		_put_ struct json_object *status = ask_status(c);
+
+		choice_problem(-ENOENT, status, who ? who : "", c->problem, sizeof(c->problem));
 	} else if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED)) {
 		set_problem(c, "%s Run thpctl as root.", error->message);
 	} else if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD)) {

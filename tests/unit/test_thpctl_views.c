@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "checks.h"
+#include "choice.h"
 #include "document.h"
 #include "field.h"
 #include "progress.h"
@@ -317,6 +319,54 @@ static void progress_is_found_and_judged(void **state)
 	(void)json_object_put(o);
 }
 
+static void a_vm_is_chosen_as_the_daemon_does(void **state)
+{
+	static const struct {
+		const char *who;
+		int r;
+		uint64_t pid;
+	} rows[] = {
+		{"a", 0, 5},
+		{"6", 0, 6},
+		{"AB-CD", 0, 5},
+		{"7", 0, 7}, /* the pid, not the name */
+		{"twin", -ENOTUNIQ, 0},
+		{"nobody", -ENOENT, 0},
+		{"", -ENOENT, 0},
+		{"05", -ENOENT, 0},
+	};
+	struct json_object *o =
+		parse("{\"vms\":[{\"name\":\"a\",\"pid\":5,\"uuid\":\"ab-cd\"},"
+		      "{\"name\":\"7\",\"pid\":6,\"uuid\":\"\"},{\"name\":\"twin\",\"pid\":7},"
+		      "{\"name\":\"twin\",\"pid\":8},{},null,3]}");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct json_object *vm = NULL;
+
+		assert_int_equal(choice_find(o, rows[i].who, &vm), rows[i].r);
+		assert_int_equal(field_u64_or_0(vm, "pid"), rows[i].pid);
+	}
+	(void)json_object_put(o);
+}
+
+static void a_missing_vm_is_named_with_those_there_are(void **state)
+{
+	struct json_object *o = parse("{\"vms\":[{\"name\":\"a\"},{\"name\":\"b\\u001b\"}]}");
+	char text[128], brief[16];
+
+	(void)state;
+	choice_problem(-ENOENT, o, "x\033", text, sizeof(text));
+	assert_string_equal(text, "There is no VM 'x?'. Known: a, b?.");
+	choice_problem(-ENOENT, NULL, "x", text, sizeof(text));
+	assert_string_equal(text, "There is no VM 'x'. Known: none.");
+	choice_problem(-ENOTUNIQ, o, "a", text, sizeof(text));
+	assert_string_equal(text, "Several VMs are called 'a'; use the UUID or the pid.");
+	choice_problem(-ENOENT, o, "x", brief, sizeof(brief));
+	assert_string_equal(brief, "There is no VM ");
+	(void)json_object_put(o);
+}
+
 static void doctor_adds_the_guests(void **state)
 {
 	struct json_object *report =
@@ -366,6 +416,8 @@ int main(void)
 		cmocka_unit_test(a_plan_is_summed_up),
 		cmocka_unit_test(show_names_the_origin_and_the_offset),
 		cmocka_unit_test(progress_is_found_and_judged),
+		cmocka_unit_test(a_vm_is_chosen_as_the_daemon_does),
+		cmocka_unit_test(a_missing_vm_is_named_with_those_there_are),
 		cmocka_unit_test(doctor_adds_the_guests),
 	};
 
