@@ -38,21 +38,6 @@ int checks_add(struct json_object *report, const char *id, const char *result, c
 	return 0;
 }
 
-static const char *cure_of(struct json_object *reasons, const char *slug)
-{
-	size_t n = reasons && json_object_is_type(reasons, json_type_array)
-			   ? json_object_array_length(reasons)
-			   : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *reason = json_object_array_get_idx(reasons, i);
-
-		if (strcmp(field_text(reason, "slug"), slug) == 0)
-			return field_text(reason, "cure");
-	}
-	return "";
-}
-
 static int check_guest(struct json_object *report, struct json_object *vm, const char *cure)
 {
 	uint64_t misaligned = field_u64_or_0(field_object(vm, "reasons"), MISALIGNED);
@@ -91,7 +76,7 @@ int checks_add_status(struct json_object *report, struct json_object *status,
 		      struct json_object *reasons)
 {
 	struct json_object *vms = field_array(status, "vms"), *ok;
-	const char *cure = cure_of(reasons, MISALIGNED);
+	const char *cure = field_text(field_find(reasons, "slug", MISALIGNED), "cure");
 	bool was_ok = checks_are_ok(report);
 	char text[64];
 	int r = check_daemon(report, field_object(status, "host"));

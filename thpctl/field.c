@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "format.h"
 
@@ -111,4 +112,18 @@ struct json_object *field_array(struct json_object *o, const char *key)
 size_t field_array_length(struct json_object *array)
 {
 	return array ? json_object_array_length(array) : 0;
+}
+
+struct json_object *field_find(struct json_object *array, const char *key, const char *text)
+{
+	bool is_array = array && json_object_is_type(array, json_type_array);
+
+	for (size_t i = 0, n = is_array ? json_object_array_length(array) : 0; i < n; i++) {
+		struct json_object *element = json_object_array_get_idx(array, i);
+
+		if (get(element, key, json_type_string) &&
+		    strcmp(field_text(element, key), text) == 0)
+			return element;
+	}
+	return NULL;
 }

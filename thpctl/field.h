@@ -31,3 +31,6 @@ void field_cell_address(struct json_object *o, const char *key, char *cell, size
 struct json_object *field_object(struct json_object *o, const char *key);
 struct json_object *field_array(struct json_object *o, const char *key);
 size_t field_array_length(struct json_object *array); /* 0 for NULL */
+
+/* The first element of an array whose member is that text; NULL if there is none, or no array. */
+struct json_object *field_find(struct json_object *array, const char *key, const char *text);

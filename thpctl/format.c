@@ -64,6 +64,26 @@ const char *format_age(uint64_t then_us, uint64_t now_us, char *buffer)
 	return buffer;
 }
 
+static uint64_t divide_up(uint64_t value, uint64_t by)
+{
+	return value / by + (value % by > 0);
+}
+
+const char *format_wait(uint64_t ns, char *buffer)
+{
+	uint64_t s = divide_up(ns, 1000000000);
+
+	if (s < 120)
+		(void)snprintf(buffer, FORMAT_MAX, "%" PRIu64 "s", s);
+	else if (s < 2 * 3600)
+		(void)snprintf(buffer, FORMAT_MAX, "%" PRIu64 "min", divide_up(s, 60));
+	else if (s < 2 * 86400)
+		(void)snprintf(buffer, FORMAT_MAX, "%" PRIu64 "h", divide_up(s, 3600));
+	else
+		(void)snprintf(buffer, FORMAT_MAX, "%" PRIu64 "d", divide_up(s, 86400));
+	return buffer;
+}
+
 /* Decodes one character of UTF-8: its bytes, or 0 if it is broken. */
 static size_t decode(const unsigned char *s, uint32_t *ret)
 {

@@ -20,6 +20,9 @@ const char *format_share(uint64_t part, uint64_t whole, char *buffer);
 /* "3s ago", "5min ago", "2h ago", "4d ago"; "-" if then is 0. Returns buffer (FORMAT_MAX). */
 const char *format_age(uint64_t then_us, uint64_t now_us, char *buffer);
 
+/* "40s", "5min", "2h", "4d", never less than it is. Returns buffer (FORMAT_MAX). */
+const char *format_wait(uint64_t ns, char *buffer);
+
 /* The character of UTF-8 at text: its bytes (at least 1, unless text is at its end) and code;
  * *ret_is_safe unless it could do more to a terminal than be seen: control characters, text
  * direction, invisible ones, and broken UTF-8, which is one byte long and U+FFFD. */

@@ -172,19 +172,27 @@ static int compare_sums(const void *a, const void *b)
 	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
+void view_explain_words(FILE *f, const char *sentence, const char *cure)
+{
+	char text[1024];
+
+	if (*sentence)
+		format_paragraph(f, 4, format_printable(sentence, text, sizeof(text)));
+	if (*cure) {
+		char line[1024 + 16] = "What to do: ";
+
+		(void)format_printable(cure, line + 12, sizeof(line) - 12);
+		format_paragraph(f, 4, line);
+	}
+}
+
 static void print_reason(FILE *f, const struct reason_sum *sum, bool is_raw)
 {
 	char text[1024], bytes[FORMAT_MAX];
 
 	fprintf(f, "\n%s (%s)\n", format_printable(sum->slug, text, sizeof(text)),
 		format_bytes(sum->bytes, is_raw, bytes));
-	format_paragraph(f, 4, format_printable(sum->sentence, text, sizeof(text)));
-	if (*sum->cure) {
-		char cure[1024 + 16] = "What to do: ";
-
-		(void)format_printable(sum->cure, cure + 12, sizeof(cure) - 12);
-		format_paragraph(f, 4, cure);
-	}
+	view_explain_words(f, sum->sentence, sum->cure);
 }
 
 static void print_reasons(FILE *f, struct json_object *explanation, bool is_raw)

@@ -197,17 +197,50 @@ static void missing_fields_are_unknown(void **state)
 	(void)json_object_put(o);
 }
 
+static void waits_are_never_too_short(void **state)
+{
+	char buffer[FORMAT_MAX];
+
+	(void)state;
+	assert_string_equal(format_wait(0, buffer), "0s");
+	assert_string_equal(format_wait(1, buffer), "1s");
+	assert_string_equal(format_wait(UINT64_C(40000000000), buffer), "40s");
+	assert_string_equal(format_wait(UINT64_C(40000000001), buffer), "41s");
+	assert_string_equal(format_wait(UINT64_C(121000000000), buffer), "3min");
+	assert_string_equal(format_wait(UINT64_C(7201000000000), buffer), "3h");
+	assert_string_equal(format_wait(UINT64_C(172801000000000), buffer), "3d");
+	assert_string_equal(format_wait(UINT64_MAX, buffer), "213504d");
+}
+
+static void an_element_is_found_by_a_text(void **state)
+{
+	struct json_object *a = document_parse("[1,null,{\"k\":7},{},{\"k\":\"x\",\"n\":1},"
+					       "{\"k\":\"x\",\"n\":2}]");
+	struct json_object *o = document_parse("{\"k\":\"x\"}");
+
+	(void)state;
+	assert_int_equal(field_u64_or_0(field_find(a, "k", "x"), "n"), 1);
+	assert_null(field_find(a, "k", "y"));
+	assert_null(field_find(a, "k", "")); /* what is missing is not "" */
+	assert_null(field_find(o, "k", "x"));
+	assert_null(field_find(NULL, "k", "x"));
+	(void)json_object_put(a);
+	(void)json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_have_one_decimal),
 		cmocka_unit_test(shares_are_never_flattered),
 		cmocka_unit_test(ages_are_short),
+		cmocka_unit_test(waits_are_never_too_short),
 		cmocka_unit_test(terminals_get_only_what_can_be_seen),
 		cmocka_unit_test(text_is_cut_between_characters),
 		cmocka_unit_test(paragraphs_are_wrapped),
 		cmocka_unit_test(json_is_safe_for_terminals),
 		cmocka_unit_test(missing_fields_are_unknown),
+		cmocka_unit_test(an_element_is_found_by_a_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
