@@ -44,6 +44,8 @@ static const struct {
 		       "All that is known of a VM: policy with origins, regions"},
 	[VERB_EXPLAIN] = {"explain", 1, 2, 0, "VM [ADDR]",
 			  "Why memory of a VM is not huge, and what helps"},
+	[VERB_NUMA] = {"numa", 0, INT16_MAX, 0, "[VM...]",
+		       "On which memory nodes the VMs lie, and what is on the wrong one"},
 	[VERB_PLAN] = {"plan", 0, 1, BIT(OPTION_SNAPSHOT), "VM | --snapshot=FILE",
 		       "What thpd would do next; FILE is decided offline (- is stdin)"},
 	[VERB_COLLAPSE] = {"collapse", 1, 1, BIT(OPTION_WAIT) | BIT(OPTION_TARGET),

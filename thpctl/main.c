@@ -10,6 +10,7 @@ static int (*const run[VERB_MAX])(const struct args *) = {
 	[VERB_STATUS] = verb_status,
 	[VERB_SHOW] = verb_show,
 	[VERB_EXPLAIN] = verb_explain,
+	[VERB_NUMA] = verb_numa,
 	[VERB_PLAN] = verb_plan,
 	[VERB_COLLAPSE] = verb_collapse,
 	[VERB_PAUSE] = verb_pause,

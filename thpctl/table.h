@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { TABLE_CELL_MAX = 200, TABLE_COLUMNS_MAX = 12 };
+/* The widest table has a column for each NUMA node. */
+enum { TABLE_CELL_MAX = 200, TABLE_COLUMNS_MAX = 72 };
 
 struct table_column {
 	const char *name;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Verbs that look: status, show, explain, plan, snapshot, cat-config. */
+/* Verbs that look: status, show, explain, numa, plan, snapshot, cat-config. */
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "choice.h"
 #include "client.h"
 #include "document.h"
 #include "field.h"
@@ -12,6 +13,7 @@
 #include "thpd.h"
 #include "verbs.h"
 #include "view_explain.h"
+#include "view_numa.h"
 #include "view_plan.h"
 #include "view_show.h"
 #include "view_status.h"
@@ -94,6 +96,52 @@ int verb_explain(const struct args *a)
 	if (o && view_explain_print(stdout, o, a, *address != '\0') < 0)
 		return fail_memory();
 	return status;
+}
+
+/* Each word names one VM; else says on stderr what is wrong. */
+static int check_choice(struct json_object *status, const struct args *a)
+{
+	for (int i = 0; i < a->n_words; i++) {
+		struct json_object *vm;
+		char problem[1024];
+		int r = choice_find(status, a->words[i], &vm);
+
+		if (r == 0)
+			continue;
+		choice_problem(r, status, a->words[i], problem, sizeof(problem));
+		fprintf(stderr, "thpctl: %s\n", problem);
+		return r;
+	}
+	return 0;
+}
+
+static int print_numa(struct json_object *numa, const struct args *a)
+{
+	_put_ struct json_object *reasons = NULL;
+	_free_ char *text = NULL;
+
+	if (a->json != JSON_FORM_NONE)
+		return document_print(stdout, numa, a->json);
+	/* Without them the slugs speak for themselves. */
+	if (thpd_reasons(&text) == 0)
+		reasons = document_parse(text);
+	return view_numa_print(stdout, numa, reasons, a);
+}
+
+int verb_numa(const struct args *a)
+{
+	_put_ struct json_object *status = NULL, *numa = NULL;
+	struct args as_document = *a;
+	int r;
+
+	as_document.json = JSON_FORM_NONE;
+	r = ask_document(&as_document, "GetStatus", NULL, NULL, &status);
+	if (!status)
+		return r;
+	if (check_choice(status, a) < 0)
+		return EXIT_FAILED;
+	numa = view_numa_reduce(status, a);
+	return numa && print_numa(numa, a) == 0 ? EXIT_OK : fail_memory();
 }
 
 /* The whole of a file, malloc'ed; a directory or a device that never ends is refused by the

@@ -71,14 +71,18 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"mode\":\"full\",\"paused\":%s,\"phase\":\"%s\",\"cycles\":%llu,"
 		"\"ram_bytes\":%llu,\"resident_bytes\":%llu,\"huge_bytes\":%llu,"
 		"\"remappable_bytes\":%llu,\"copyable_bytes\":0,\"held_back_bytes\":0,"
-		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null},"
+		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null,"
+		"\"numa\":{\"home\":[0],\"home_source\":\"vcpus\",\"vcpus\":[],\"nodes\":"
+		"[{\"node\":1,\"bytes\":4096}],\"unknown_bytes\":0,\"verdict\":\"remote\","
+		"\"findings\":[{\"reason\":\"ksm\",\"node\":1,\"bytes\":4096}]}},"
 		"{\"name\":\"\xff\xc3\xa9\xed\xa0\x80\",\"pid\":101,\"reasons\":{}},"
 		"{\"name\":\"evil\\u001b[31m\\u009b\\u202e\",\"pid\":102,\"cycles\":1,"
 		"\"reasons\":{\"misaligned-mapping\":8388608}},"
 		"{\"name\":\"hollow\",\"pid\":103,\"phase\":\"idle\",\"cycles\":42,"
 		"\"ram_bytes\":4096,\"resident_bytes\":0,\"huge_bytes\":0,\"unknown_bytes\":0,"
 		"\"reasons\":{\"hugetlb\":4096}}],"
-		"\"host\":{\"lost\":[\"No PFNs.\"]}}%1500s";
+		"\"host\":{\"lost\":[\"No PFNs.\"],\"nodes\":[{\"node\":0},{\"node\":1}],"
+		"\"numa_balancing\":true}}%1500s";
 
 	(void)m;
 	if (fake.cycles == TICKET - 1 && fake.huge_mib > 10 && (fake.huge_mib += 17) >= 95) {

@@ -50,6 +50,7 @@ static void every_verb_is_known(void **state)
 		[VERB_STATUS] = "status",
 		[VERB_SHOW] = "show a",
 		[VERB_EXPLAIN] = "explain a 0x1000",
+		[VERB_NUMA] = "numa",
 		[VERB_PLAN] = "plan a",
 		[VERB_COLLAPSE] = "collapse a",
 		[VERB_PAUSE] = "pause a",
@@ -155,6 +156,20 @@ static void plan_has_a_vm_or_a_file(void **state)
 	assert_int_equal(parse("plan vm --snapshot=f", &a, error), -EINVAL);
 }
 
+static void numa_has_any_number_of_vms(void **state)
+{
+	struct args a;
+	char error[512];
+
+	(void)state;
+	assert_int_equal(parse("numa", &a, error), 0);
+	assert_int_equal(a.n_words, 0);
+	assert_int_equal(parse("numa --json a b c", &a, error), 0);
+	assert_int_equal(a.verb, VERB_NUMA);
+	assert_int_equal(a.n_words, 3);
+	assert_string_equal(a.words[2], "c");
+}
+
 static void wrong_usage_is_named(void **state)
 {
 	static const struct {
@@ -173,6 +188,7 @@ static void wrong_usage_is_named(void **state)
 		{"status vm", "nothing more"},
 		{"record d", "DIR VM|PID..."},
 		{"pause vm --wait", "'pause' does not take"},
+		{"numa vm --wait", "'numa' does not take"},
 		{"show vm --target=1%", "'show' does not take"},
 		{"collapse vm --scrub", "'collapse' does not take"},
 	};
@@ -233,6 +249,7 @@ int main(void)
 		cmocka_unit_test(verbs_of_two_words),
 		cmocka_unit_test(options_stand_anywhere),
 		cmocka_unit_test(plan_has_a_vm_or_a_file),
+		cmocka_unit_test(numa_has_any_number_of_vms),
 		cmocka_unit_test(wrong_usage_is_named),
 		cmocka_unit_test(help_needs_no_verb),
 		cmocka_unit_test(shares_are_parsed_strictly),

@@ -17,12 +17,19 @@ struct result {
 };
 
 static int (*const verbs[VERB_MAX])(const struct args *) = {
-	[VERB_STATUS] = verb_status,	 [VERB_SHOW] = verb_show,
-	[VERB_EXPLAIN] = verb_explain,	 [VERB_PLAN] = verb_plan,
-	[VERB_COLLAPSE] = verb_collapse, [VERB_PAUSE] = verb_pause,
-	[VERB_RESUME] = verb_resume,	 [VERB_DOCTOR] = verb_doctor,
-	[VERB_SNAPSHOT] = verb_snapshot, [VERB_CAT_CONFIG] = verb_cat_config,
-	[VERB_RECORD] = verb_record,	 [VERB_RELOAD] = verb_reload,
+	[VERB_STATUS] = verb_status,
+	[VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,
+	[VERB_NUMA] = verb_numa,
+	[VERB_PLAN] = verb_plan,
+	[VERB_COLLAPSE] = verb_collapse,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,
+	[VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot,
+	[VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,
+	[VERB_RELOAD] = verb_reload,
 };
 
 /* In a child whose output goes to two files. */
@@ -94,6 +101,7 @@ static void every_verb_answers(void **state)
 	assert_run(*state, "show guest-a", EXIT_OK, "no, 4.0K off", "");
 	assert_run(*state, "explain guest-a", EXIT_OK, "What to do: Turn KSM off.", "");
 	assert_run(*state, "explain guest-a 0x1000", EXIT_OK, "no memory of this guest", "");
+	assert_run(*state, "numa", EXIT_OK, "evil?[31m??", "");
 	assert_run(*state, "plan guest-a", EXIT_OK, "1 to remap", "");
 	assert_run(*state, "snapshot guest-a", EXIT_OK, "{\"version\":1}", "");
 	assert_run(*state, "cat-config", EXIT_OK, "Interval=1s\n", "");
@@ -113,6 +121,35 @@ static void json_is_handed_on(void **state)
 		   "");
 	assert_run(*state, "cat-config --json=short", EXIT_OK, "{\"config\":\"[Manager]\\n", "");
 	assert_run(*state, "collapse guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
+}
+
+static void numa_shows_the_vms_that_are_named(void **state)
+{
+	static const char *const lines[] = {"numa guest-a", "numa 100", "numa C0FFEE 100"};
+	struct result result;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_run(*state, lines[i], EXIT_OK,
+			   "VM      PID  RAM HOME      VCPUS NODE 0      NODE 1 VERDICT\n"
+			   "guest-a 100 4.0K 0 (vcpus) -         0B 4.0K 100.0% remote\n"
+			   "\n"
+			   "guest-a: ksm (4.0K, node 1)\n"
+			   "    Kernel samepage merging is at work on this memory;",
+			   "");
+		run(((struct server *)*state)->directory, lines[i], &result);
+		assert_null(strstr(result.out, "hollow"));
+	}
+	assert_run(*state, "numa guest-a hollow --no-legend --bytes", EXIT_OK,
+		   "guest-a 100 4096 0 (vcpus) -          0 4096 100.0% remote\n"
+		   "hollow  103    - -         -          -           - -\n",
+		   "");
+	assert_run(*state, "numa hollow --json=short", EXIT_OK,
+		   "{\"host\":{\"nodes\":[{\"node\":0},{\"node\":1}],\"numa_balancing\":true},"
+		   "\"vms\":[{\"name\":\"hollow\",\"pid\":103,\"numa\":null}]}\n",
+		   "");
+	assert_run(*state, "numa guest-a nobody", EXIT_FAILED, "",
+		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow.");
+	assert_run(*state, "numa nobody --json", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
 static void collapse_waits_and_judges(void **state)
@@ -221,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_SERVER(every_verb_answers),
 		WITH_SERVER(json_is_handed_on),
+		WITH_SERVER(numa_shows_the_vms_that_are_named),
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_missed_target_is_status_3),
 		WITH_SERVER(a_target_of_nothing_is_status_3),
