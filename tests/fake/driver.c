@@ -13,6 +13,7 @@
 #include "hostfacts.h"
 #include "inventory.h"
 #include "look.h"
+#include "place.h"
 #include "verify.h"
 
 int driver_init(struct driver *d, struct model *m, const struct budget *budget)
@@ -28,6 +29,9 @@ int driver_init(struct driver *d, struct model *m, const struct budget *budget)
 	d->host.features = model_features(m);
 	d->sys.kpageflags_fd = -EBADF;
 	r = host_read_knobs(&d->sys, &d->geometry, &d->host);
+	if (r == 0)
+		r = host_read_memory(&d->sys, &d->geometry, &d->host);
+	host_read_nodes(&d->sys, &d->host);
 	governor_init(&d->governor, budget, model_now(m));
 	d->governor.budget.block_bytes = block_bytes(&d->geometry);
 	return r;
@@ -46,6 +50,7 @@ void driver_vm_init(struct driver_vm *vm, pid_t pid, const struct policy *policy
 		.process = PROCESS_INIT,
 		.snapshot = SNAPSHOT_INIT,
 		.ledger = LEDGER_INIT,
+		.mover = MOVER_INIT,
 	};
 }
 
@@ -55,6 +60,7 @@ static void vm_close(struct driver_vm *vm)
 		process_close(&vm->process);
 	vm->is_open = false;
 	ledger_clear(&vm->ledger);
+	mover_clear(&vm->mover);
 	snapshot_clear(&vm->snapshot);
 	diagnosis_clear(&vm->diagnosis);
 }
@@ -94,9 +100,24 @@ static int open_vm(struct driver *d, struct driver_vm *vm)
 		return 0;
 	}
 	r = process_attach(&d->sys, &vm->process);
-	if (r == 1) /* another program: nothing that was learned is true any more */
+	if (r == 1) { /* another program: nothing that was learned is true any more */
 		ledger_clear(&vm->ledger);
+		mover_clear(&vm->mover);
+	}
 	return r < 0 ? r : 0;
+}
+
+static int take_vcpus(struct driver_vm *vm)
+{
+	struct snapshot *s = &vm->snapshot;
+	int r = 0;
+
+	free(s->vcpus);
+	s->vcpus = NULL;
+	s->n_vcpus = 0;
+	for (size_t i = 0; r == 0 && i < vm->n_vcpus; i++)
+		r = ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &vm->vcpus[i]);
+	return r;
 }
 
 static int survey(struct driver *d, struct driver_vm *vm)
@@ -114,6 +135,8 @@ static int survey(struct driver *d, struct driver_vm *vm)
 	s->host = d->host;
 	if (r == 0)
 		r = vm_identify(&d->sys, &vm->process, &s->vm);
+	if (r == 0)
+		r = take_vcpus(vm);
 	return r < 0 ? r : region_survey(&d->sys, &vm->process, &o, s);
 }
 
@@ -132,6 +155,7 @@ static struct look look_at(struct driver *d, const struct driver_vm *vm, hva_t a
 		.process = &vm->process,
 		.geometry = d->geometry,
 		.features = d->host.features,
+		.want_nodes = d->host.n_nodes > 1,
 		.is_file = r && r->backing != BACKING_ANON && !r->is_shared,
 	};
 }
@@ -177,11 +201,35 @@ static int look(struct driver *d, struct driver_vm *vm)
 
 /* ---- Decisions ---- */
 
+static void judge_whereabouts(struct driver *d, struct driver_vm *vm)
+{
+	if (d->host.n_nodes < 2)
+		return;
+	vm->whereabouts = whereabouts_of(&vm->snapshot, &vm->diagnosis,
+					 d->governor.budget.free_reserve_bytes);
+	mover_observe(&vm->mover, &vm->whereabouts.home, model_now(d->model));
+}
+
+bool driver_sample(struct driver *d, struct driver_vm *vm)
+{
+	if (take_vcpus(vm) < 0)
+		abort();
+	judge_whereabouts(d, vm);
+	return vm->mover.target ||
+	       (vm->whereabouts.verdict == WHEREABOUTS_REMOTE &&
+		mover_may_move(&vm->snapshot, &vm->whereabouts.home) &&
+		model_now(d->model) >= mover_due_ns(&vm->mover, &vm->snapshot.policy));
+}
+
 static int judge(struct driver *d, struct driver_vm *vm)
 {
 	int r = ledger_export(&vm->ledger, &vm->snapshot);
 
-	return r < 0 ? r : diagnose(&vm->snapshot, model_now(d->model), &vm->diagnosis);
+	if (r == 0)
+		r = diagnose(&vm->snapshot, model_now(d->model), &vm->diagnosis);
+	if (r == 0)
+		judge_whereabouts(d, vm);
+	return r;
 }
 
 static int count_want(struct driver *d, struct driver_vm *vm, const struct want *w)
@@ -214,6 +262,25 @@ static int observe_and_judge(struct driver *d, struct driver_vm *vm)
 	return r;
 }
 
+static void limit_places(struct driver *d, struct driver_vm *vm, struct plan_limits *limits)
+{
+	uint64_t now_ns = model_now(d->model), retry_ns;
+	enum reason reason;
+
+	if (d->host.n_nodes < 2)
+		return;
+	limits->home = mover_step(&vm->mover, &vm->snapshot, &vm->whereabouts.home,
+				  vm->whereabouts.remote_bytes, now_ns);
+	if (!limits->home)
+		return;
+	limits->place_node = (int16_t)home_best_node(limits->home, &d->host);
+	limits->refused = &vm->mover.refused;
+	limits->place_allowance_bytes = governor_place_allowance(
+		&d->governor, &d->host, limits->place_node, now_ns, &reason, &retry_ns);
+	if (reason != REASON_NONE)
+		limits->home = 0;
+}
+
 static int make_plan(struct driver *d, struct driver_vm *vm)
 {
 	struct plan_limits limits = {.first_id = d->next_action_id, .max_actions = 64};
@@ -222,6 +289,7 @@ static int make_plan(struct driver *d, struct driver_vm *vm)
 
 	limits.copy_allowance_bytes = governor_copy_allowance(
 		&d->governor, &d->host, model_now(d->model), &reason, &retry_ns);
+	limit_places(d, vm, &limits);
 	return plan_make(&vm->snapshot, &vm->diagnosis, &limits, &vm->plan);
 }
 
@@ -245,10 +313,12 @@ static int look_before(struct driver *d, struct driver_vm *vm, struct driver_act
 	struct look l = look_at(d, vm, a->target.start);
 	int r;
 
-	if (a->kind != ACTION_COPY)
+	if (a->kind == ACTION_REMAP)
 		return sight_list_slice(vm->snapshot.sights, vm->snapshot.n_sights, a->target.start,
 					end, &before->list, &before->n, &d->geometry);
-	r = look_pages(&l, a->target.start, end, &before->list, &before->n);
+	r = a->kind == ACTION_COPY
+		    ? look_pages(&l, a->target.start, end, &before->list, &before->n)
+		    : look_blocks(&l, a->target.start, end, &before->list, &before->n);
 	act->true_huge_before = true_huge(d, a);
 	if (r == 0 && !action_is_confirmed(a, before->list, before->n, vm->policy.min_populated_bp,
 					   &d->geometry)) {
@@ -297,7 +367,10 @@ static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act 
 		act->verdict = verify_action(&act->action, &act->outcome, before->list, before->n,
 					     after.list, after.n, &d->geometry);
 	}
-	if (r == 0 && act->outcome.err != ECANCELED)
+	if (r == 0 && act->outcome.err != ECANCELED && act->action.kind == ACTION_PLACE)
+		r = mover_learn(&vm->mover, &act->action, &act->outcome, before->list, before->n,
+				after.list, after.n, &d->geometry, now_ns);
+	else if (r == 0 && act->outcome.err != ECANCELED)
 		r = ledger_learn(&vm->ledger, &act->action, &act->outcome, after.list, after.n,
 				 &d->geometry, now_ns);
 	if (r == 0)
@@ -317,7 +390,11 @@ static int act_on(struct driver *d, struct driver_vm *vm, struct driver_act *act
 	} else if (act->outcome.err == 0) {
 		call_hook(d, vm, DRIVER_CONFIRMED, &act->action);
 		act->at_ns = model_now(d->model);
-		act->outcome = collapse_act(&d->sys, &vm->process, &act->action, &d->geometry);
+		act->outcome =
+			act->action.kind == ACTION_PLACE
+				? place_act(&d->sys, &vm->process, &act->action, before.list,
+					    before.n, &d->geometry)
+				: collapse_act(&d->sys, &vm->process, &act->action, &d->geometry);
 	}
 	call_hook(d, vm, DRIVER_ACTED, &act->action);
 	r = look_after(d, vm, act, &before);

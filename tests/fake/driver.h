@@ -8,10 +8,12 @@
 #include "governor.h"
 #include "ledger.h"
 #include "model_kernel.h"
+#include "mover.h"
 #include "plan.h"
 #include "process.h"
 #include "run.h"
 #include "snapshot.h"
+#include "whereabouts.h"
 
 enum driver_step {
 	DRIVER_LOOKED = 0, /* plan made, nothing done yet */
@@ -42,6 +44,10 @@ struct driver_vm {
 	struct snapshot snapshot;
 	struct diagnosis diagnosis; /* after the cycle */
 	struct ledger ledger;
+	struct mover mover;
+	struct whereabouts whereabouts; /* after the cycle; where there are several nodes */
+	struct vcpu vcpus[4];		/* what a reading of them would say; the test's */
+	size_t n_vcpus;
 	struct plan plan;	 /* of the last cycle */
 	struct driver_act *acts; /* owned; of the last cycle */
 	size_t n_acts;
@@ -66,6 +72,9 @@ void driver_clear(struct driver *d);
 
 void driver_vm_init(struct driver_vm *vm, pid_t pid, const struct policy *policy);
 void driver_vm_clear(struct driver_vm *vm);
+
+/* What the daemon does between cycles: reads where the vCPUs run. True if a move may begin. */
+bool driver_sample(struct driver *d, struct driver_vm *vm);
 
 /* One cycle. 0, or -errno of what could not be looked at: then nothing was done, and the VM is
  * closed if it is gone (-ESRCH). */

@@ -52,6 +52,10 @@ struct model_process {
 	struct model_process *next;
 };
 
+/* Of a PFN: what is above is the node. Above the zones of pfn_take(), below the flags of pagemap.
+ */
+enum { MODEL_NODE_SHIFT = 44 };
+
 struct fault_state {
 	struct model_fault fault;
 	uint32_t skipped, hit;
@@ -64,7 +68,8 @@ struct model {
 	int root_fd;
 	uint64_t now_ns, next_starttime, next_inode, next_stamp, next_serial;
 	uint64_t next_small_pfn, next_folio_pfn, next_large_pfn, next_device_pfn;
-	uint64_t free_blocks;
+	uint64_t free_blocks, node_free_blocks[MODEL_NODES_MAX];
+	int touch_node;
 	char shmem_global[16], shmem_block[16];
 	bool is_ksm_running;
 	bool is_racing;			 /* discards now are races */
@@ -151,6 +156,10 @@ int model_pagemap_scan(struct sys *sys, int fd, pid_t pid, struct pm_scan_arg *a
 ssize_t model_pagemap_read(struct sys *sys, int fd, pid_t pid, uint64_t first, uint64_t *entries,
 			   size_t n);
 ssize_t model_kpageflags_read(struct sys *sys, pfn_t first, uint64_t *flags, size_t n);
+
+/* model_node.c */
+long model_move_pages(struct sys *sys, pid_t pid, size_t n, const hva_t *pages, const int *nodes,
+		      int *status, int flags);
 
 /* model_proc.c */
 void proc_write_host(struct model *m);

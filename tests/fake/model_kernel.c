@@ -237,6 +237,8 @@ struct model *model_new(const struct model_options *o)
 	m->next_folio_pfn = UINT64_C(1) << 36;
 	m->next_device_pfn = UINT64_C(1) << 37;
 	m->free_blocks = o->free_blocks;
+	for (int node = 0; node < MODEL_NODES_MAX; node++)
+		m->node_free_blocks[node] = o->free_blocks;
 	(void)snprintf(m->shmem_global, sizeof(m->shmem_global), "never");
 	(void)snprintf(m->shmem_block, sizeof(m->shmem_block), "inherit");
 	proc_write_host(m);
@@ -323,6 +325,7 @@ const struct sys_ops *model_ops(void)
 		.pagemap_scan = model_pagemap_scan,
 		.pagemap_read = model_pagemap_read,
 		.kpageflags_read = model_kpageflags_read,
+		.move_pages = model_move_pages,
 		.now_ns = op_now,
 		.page_bytes = op_page_bytes,
 		.release = op_release,

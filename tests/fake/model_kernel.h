@@ -39,8 +39,11 @@ struct model_options {
 	bool is_uffd_safe;	  /* Linux 6.4: EBUSY instead of filling holes under userfaultfd */
 	bool can_copy_large;	  /* Linux 6.12: large shmem folios of other orders */
 	bool has_block_knob;	  /* Linux 6.11: hugepages-<size>kB/shmem_enabled */
+	int nodes;		  /* 0 or 1: one; MODEL_NODES_MAX at most */
 	char release[65];	  /* "": 6.18.44-model */
 };
+
+enum { MODEL_NODES_MAX = 4 };
 
 #define MODEL_OPTIONS_INIT                                                              \
 	{                                                                               \
@@ -65,6 +68,10 @@ void model_advance(struct model *m, uint64_t ns);
 void model_set_free_blocks(struct model *m, uint64_t blocks);
 void model_set_shmem_knobs(struct model *m, const char *global, const char *per_size);
 void model_set_ksm(struct model *m, bool is_running);
+
+/* Where pages come from that are touched from now on; and what moves to a node find there. */
+void model_set_touch_node(struct model *m, int node);
+void model_set_node_free_blocks(struct model *m, int node, uint64_t blocks);
 
 /* ---- Processes and mappings ---- */
 
@@ -190,7 +197,10 @@ struct model_stats {
 	uint64_t empty_block_calls; /* a range with an empty block, not in a race */
 	uint64_t unaligned_calls;
 	uint64_t split_puds; /* walks over 1 GiB device-dax */
-	uint64_t lost_pages; /* guest data that is not there any more */
+	uint64_t move_calls, moved_bytes;
+	uint64_t barred_moves;	/* of memory that must not be moved */
+	uint64_t split_by_move; /* huge folios that lost their size on the way */
+	uint64_t lost_pages;	/* guest data that is not there any more */
 	uint64_t fired[MODEL_FAULT_MAX];
 };
 
@@ -208,6 +218,7 @@ const struct model_call *model_calls(struct model *m, size_t *ret_n);
 void model_forget_calls(struct model *m);
 
 uint64_t model_huge_bytes(struct model *m, pid_t pid, hva_t start, uint64_t bytes);
+uint64_t model_bytes_on(struct model *m, pid_t pid, hva_t start, uint64_t bytes, int node);
 /* Without the shared zero page, which is nobody's memory. */
 uint64_t model_present_bytes(struct model *m, pid_t pid, hva_t start, uint64_t bytes);
 /* Whether a collapse of this block would be right: eligible, nothing missing, swapped, guarded,

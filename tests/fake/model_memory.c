@@ -44,7 +44,7 @@ uint64_t pfn_take(struct model *m, enum page_kind kind, uint64_t pages, uint32_t
 	first = *next;
 	*next += pages * step;
 	*ret_step = (uint32_t)step;
-	return first;
+	return first | (uint64_t)m->touch_node << MODEL_NODE_SHIFT;
 }
 
 static void set_pages(struct model *m, struct object *o, enum page_kind kind, uint64_t page,

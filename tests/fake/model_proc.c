@@ -93,6 +93,14 @@ static void write_choice(struct model *m, const char *path, const char *const *w
 	write_text(m->root_fd, path, &t);
 }
 
+static void add_node(const struct model *m, struct text *t, int node, uint64_t free_blocks)
+{
+	text_add(t, "Node %d, zone   Normal ", node);
+	for (unsigned order = 0; order < m->options.geometry.pmd_order; order++)
+		text_add(t, "%6u ", 3);
+	text_add(t, "%6llu \n", (unsigned long long)free_blocks);
+}
+
 void proc_write_memory(struct model *m)
 {
 	uint64_t free_bytes = m->free_blocks * model_block(m);
@@ -105,11 +113,33 @@ void proc_write_memory(struct model *m)
 		 (unsigned long long)free_bytes / 1024, (unsigned long long)available / 1024);
 	write_text(m->root_fd, "proc/meminfo", &t);
 	t = (struct text){0};
-	text_add(&t, "Node 0, zone   Normal ");
-	for (unsigned order = 0; order < m->options.geometry.pmd_order; order++)
-		text_add(&t, "%6u ", 3);
-	text_add(&t, "%6llu \n", (unsigned long long)m->free_blocks);
+	if (m->options.nodes <= 1)
+		add_node(m, &t, 0, m->free_blocks);
+	for (int node = 0; m->options.nodes > 1 && node < m->options.nodes; node++)
+		add_node(m, &t, node, m->node_free_blocks[node]);
 	write_text(m->root_fd, "proc/buddyinfo", &t);
+}
+
+static void write_nodes(struct model *m)
+{
+	static const char *const online[MODEL_NODES_MAX + 1] = {"0\n", "0\n", "0-1\n", "0-2\n",
+								"0-3\n"};
+
+	write_string(m->root_fd, "sys/devices/system/node/online", online[m->options.nodes]);
+	for (int node = 0; node < m->options.nodes; node++) {
+		struct text t = {0};
+		char path[64];
+
+		for (int other = 0; other < m->options.nodes; other++)
+			text_add(&t, "%s%d", other ? " " : "", other == node ? 10 : 20);
+		text_add(&t, "\n");
+		(void)snprintf(path, sizeof(path), "sys/devices/system/node/node%d/distance", node);
+		write_text(m->root_fd, path, &t);
+		t = (struct text){0};
+		text_add(&t, "%d\n", node);
+		(void)snprintf(path, sizeof(path), "sys/devices/system/node/node%d/cpulist", node);
+		write_text(m->root_fd, path, &t);
+	}
 }
 
 void proc_write_host(struct model *m)
@@ -131,7 +161,7 @@ void proc_write_host(struct model *m)
 		write_choice(m, path, per_size, m->shmem_block);
 	write_string(m->root_fd, "sys/kernel/mm/ksm/run", m->is_ksm_running ? "1\n" : "0\n");
 	write_string(m->root_fd, "sys/devices/system/cpu/online", "0-3\n");
-	write_string(m->root_fd, "sys/devices/system/node/online", "0\n");
+	write_nodes(m);
 	write_string(m->root_fd, "sys/bus/dax/devices/dax0.0/align", "1073741824\n");
 	write_string(m->root_fd, "proc/vmstat",
 		     "nr_free_pages 1000\nthp_split_page 0\nthp_split_pmd 0\n");

@@ -265,6 +265,7 @@ static uint64_t frame_flags(const struct model *m, pfn_t pfn)
 {
 	uint64_t n = model_block_pages(m);
 
+	pfn &= (UINT64_C(1) << MODEL_NODE_SHIFT) - 1;
 	if (pfn == ZERO_PAGE_PFN)
 		return BIT(KPF_ZERO_PAGE);
 	if (pfn >= UINT64_C(1) << 37)
