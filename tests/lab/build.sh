@@ -17,7 +17,7 @@ mkdir -p "$LAB"
 # What thpd is linked with, what a KVM host has, what the scenarios use.
 IMAGE_PACKAGES=(systemd systemd-sysv udev dbus policykit-1 kmod procps iproute2 util-linux
 	libsystemd0 libiniparser1 libjson-c5 libsmartcols1
-	ndctl daxctl xfsprogs e2fsprogs numactl jq socat strace busybox-static qemu-system-x86 seabios)
+	ndctl daxctl xfsprogs e2fsprogs numactl numad jq socat strace busybox-static qemu-system-x86 seabios)
 MODULES=(virtio_pci virtio_blk virtio_rng overlay ext4 xfs kvm_amd nfit nd_pmem dax_pmem device_dax)
 
 say() {
@@ -133,8 +133,9 @@ make_image() {
 	install -m 644 "$HERE/lab.service" "$tree/etc/systemd/system/lab.service"
 	mkdir -p "$tree/etc/systemd/system/multi-user.target.wants" "$tree/lab"
 	ln -sf ../lab.service "$tree/etc/systemd/system/multi-user.target.wants/lab.service"
+	# numad would move every scenario's memory about: one starts it by hand.
 	for unit in getty@tty1.service apt-daily.timer apt-daily-upgrade.timer systemd-timesyncd.service \
-		e2scrub_all.timer fstrim.timer; do
+		e2scrub_all.timer fstrim.timer numad.service; do
 		ln -sf /dev/null "$tree/etc/systemd/system/$unit"
 	done
 	echo lab >"$tree/etc/hostname"

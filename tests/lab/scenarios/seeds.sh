@@ -25,14 +25,6 @@ make_remappable() { # NAME
 	holder "$1" state 0 small && holder "$1" state 0 huge && holder "$1" state 0 pte && guest_touches "$1" 0 store
 }
 
-frames() { # NAME
-	holder "$1" frames 0
-}
-
-stays_in_place() { # NAME FRAMES
-	is_equal "$(frames "$1")" "$2"
-}
-
 is_backed_by() { # NAME BACKING
 	is_equal "$(vm_field "${HOLDER_PID[$1]}" .backing)" "$2"
 }
@@ -53,10 +45,6 @@ ended_at() { # NAME: when its last action was
 	vm_field "${HOLDER_PID[$1]}" .last_action.ended_realtime_us
 }
 
-looked_again() { # NAME TIMES
-	wait_until "$THPD_DEADLINE" has_looked "${HOLDER_PID[$1]}" $(($(looks_of "${HOLDER_PID[$1]}") + $2))
-}
-
 thpd_comes() {
 	systemctl start thpd
 }
@@ -68,14 +56,6 @@ thpd_goes() { # SEED
 	systemctl stop thpd
 	for name in "${!HOLDER_PID[@]}"; do stop_holder "$name"; done
 	rm -rf "${shm:?}"/*
-}
-
-# Each word that the guest's passes have found was the one of the pass before.
-guest_halts_well() { # NAME
-	local answer
-	answer=$(holder "$1" halt) || { echo "$answer"; return 1; }
-	[ "$(answer_value passes "$answer")" -ge 2 ] && is_equal "$(answer_value mismatches "$answer")" 0 ||
-		{ echo "$answer"; return 1; }
 }
 
 # 87 blocks, 12 of them huge: the coverage of 13.8 % and the 12 large pages of the 2019 report.

@@ -30,6 +30,8 @@
  *   arm ID, disarm ID
  *               a userfaultfd that another process holds, as during post-copy
  *   frames ID   `ok sum=0xN`: the same number as long as every page stays where it is
+ *   nodes ID    `ok node0=BYTES node1=BYTES absent=BYTES`: which node each page is on (move_pages),
+ *               and what is not mapped by this process
  *   host ID     `ok huge=BYTES present=BYTES`: what this process's page table says. It walks the
  *               page table: not for device-dax with 1 GiB pages, which that would split
  *   counters    `ok pages_4k=N pages_2m=N pages_1g=N`: what KVM maps into the guest; two pages of
@@ -131,6 +133,17 @@ static int do_frames(struct vmm *v, struct request *q)
 
 	(void)v;
 	return r < 0 ? r : answer("ok sum=0x%" PRIx64 "\n", sum);
+}
+
+static int do_nodes(struct vmm *v, struct request *q)
+{
+	struct slot_nodes n;
+	int r = slot_count_nodes(q->slot, &n);
+
+	(void)v;
+	return r < 0 ? r
+		     : answer("ok node0=%" PRIu64 " node1=%" PRIu64 " absent=%" PRIu64 "\n",
+			      n.bytes[0], n.bytes[1], n.absent_bytes);
 }
 
 static int do_host(struct vmm *v, struct request *q)
@@ -246,7 +259,8 @@ static const struct command {
 	{"clear", true, NULL, slot_clear_dirty}, {"pin", true, NULL, slot_pin},
 	{"unpin", true, NULL, slot_unpin},	 {"arm", true, NULL, slot_arm},
 	{"disarm", true, NULL, slot_disarm},	 {"frames", true, do_frames, NULL},
-	{"host", true, do_host, NULL},		 {"counters", false, do_counters, NULL},
+	{"nodes", true, do_nodes, NULL},	 {"host", true, do_host, NULL},
+	{"counters", false, do_counters, NULL},
 };
 
 static int read_bytes(const char *text, uint64_t *ret)

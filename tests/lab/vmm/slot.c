@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "memgrip.h"
@@ -228,6 +229,8 @@ int slot_disarm(struct slot *s, const struct machine *m)
 	return memgrip_end_pager(&s->pager);
 }
 
+/* --- where its pages are ---------------------------------------------------------------------- */
+
 int slot_sum_frames(const struct slot *s, uint64_t *ret_sum)
 {
 	uint64_t sum = 0, pfn = 0;
@@ -238,5 +241,47 @@ int slot_sum_frames(const struct slot *s, uint64_t *ret_sum)
 		sum = (sum ^ pfn) * UINT64_C(0x100000001b3);
 	}
 	*ret_sum = sum;
+	return r;
+}
+
+enum { NODE_QUERY_PAGES = 512 };
+
+/* Which node each page is on, or a negative errno for it. */
+static int ask_nodes(uint8_t *at, uint64_t pages, int *ret_nodes)
+{
+	void *addrs[NODE_QUERY_PAGES];
+
+	for (uint64_t i = 0; i < pages; i++)
+		addrs[i] = at + i * memstate_page_bytes();
+	/* By number: libnuma is not needed for this one call. */
+	return syscall(SYS_move_pages, 0, pages, addrs, NULL, ret_nodes, 0) < 0 ? -errno : 0;
+}
+
+static int add_nodes(const int *nodes, uint64_t pages, struct slot_nodes *total)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		if (nodes[i] >= SLOT_NODES)
+			return -ERANGE;
+		*(nodes[i] < 0 ? &total->absent_bytes : &total->bytes[nodes[i]]) +=
+			memstate_page_bytes();
+	}
+	return 0;
+}
+
+int slot_count_nodes(const struct slot *s, struct slot_nodes *ret)
+{
+	const uint64_t step = NODE_QUERY_PAGES * memstate_page_bytes();
+	int nodes[NODE_QUERY_PAGES], r = 0;
+	struct slot_nodes total = {0};
+
+	for (uint64_t at = 0; r == 0 && at < s->bytes; at += step) {
+		const uint64_t left = s->bytes - at;
+		const uint64_t pages = (left < step ? left : step) / memstate_page_bytes();
+
+		r = ask_nodes(s->hva + at, pages, nodes);
+		r = r < 0 ? r : add_nodes(nodes, pages, &total);
+	}
+	if (r == 0)
+		*ret = total;
 	return r;
 }

@@ -62,3 +62,14 @@ int slot_disarm(struct slot *s, const struct machine *m);
 /* A sum over the page frame numbers: it stays only if every page does. -ENXIO if one is not there.
  */
 int slot_sum_frames(const struct slot *s, uint64_t *ret_sum);
+
+/* Where the kernel says that the slot's pages are (move_pages): bytes on each node, and what this
+ * process has no page for. -ERANGE if one is on a node beyond these. */
+enum { SLOT_NODES = 2 };
+
+struct slot_nodes {
+	uint64_t bytes[SLOT_NODES];
+	uint64_t absent_bytes;
+};
+
+int slot_count_nodes(const struct slot *s, struct slot_nodes *ret);
