@@ -55,7 +55,8 @@ void guest_apply_policy(struct guest *g, const struct config *c)
 
 bool guest_has_nodes(const struct guest *g, const struct host *h)
 {
-	return h->n_nodes > 1 && g->snapshot.policy.placement != PLACEMENT_OFF;
+	return h->n_nodes > 1 && (h->features & FEATURE_NODES) &&
+	       g->snapshot.policy.placement != PLACEMENT_OFF;
 }
 
 void guest_take_vcpus(struct guest *g, struct vcpu **vcpus, size_t n, uint64_t now_ns)

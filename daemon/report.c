@@ -110,10 +110,15 @@ static const struct {
 	enum feature feature;
 	const char *name;
 } features[] = {
-	{FEATURE_COLLAPSE, "collapse"},		{FEATURE_COLLAPSE_SHMEM, "collapse-shmem"},
-	{FEATURE_PAGEMAP_SCAN, "pagemap-scan"}, {FEATURE_PFN, "pfn"},
-	{FEATURE_KPAGEFLAGS, "kpageflags"},	{FEATURE_ELIGIBILITY_PROBE, "eligibility-probe"},
-	{FEATURE_UFFD_SAFE, "uffd-safe"},	{FEATURE_OTHER_PROCESSES, "other-processes"},
+	{FEATURE_COLLAPSE, "collapse"},
+	{FEATURE_COLLAPSE_SHMEM, "collapse-shmem"},
+	{FEATURE_PAGEMAP_SCAN, "pagemap-scan"},
+	{FEATURE_PFN, "pfn"},
+	{FEATURE_KPAGEFLAGS, "kpageflags"},
+	{FEATURE_ELIGIBILITY_PROBE, "eligibility-probe"},
+	{FEATURE_UFFD_SAFE, "uffd-safe"},
+	{FEATURE_OTHER_PROCESSES, "other-processes"},
+	{FEATURE_NODES, "nodes"},
 };
 
 static struct json_object *report_counters(const struct counters *c)

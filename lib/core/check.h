@@ -17,7 +17,7 @@ struct check {
 	const char *cure; /* static; "" if nothing is to be done */
 };
 
-enum { CHECKS_MAX = 16 };
+enum { CHECKS_MAX = 20 };
 
 struct check_list {
 	struct check items[CHECKS_MAX];

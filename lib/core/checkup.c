@@ -119,6 +119,9 @@ static void check_features(struct checkup *c)
 	check_feature(c, "pfn", FEATURE_PFN, CHECK_WARN, "Page frame numbers are readable.");
 	check_feature(c, "kpageflags", FEATURE_KPAGEFLAGS, CHECK_WARN,
 		      "/proc/kpageflags is readable.");
+	if (c->host->n_nodes > 1)
+		check_feature(c, "nodes", FEATURE_NODES, CHECK_WARN,
+			      "On which node memory lies can be told.");
 	check_feature(c, "other-processes", FEATURE_OTHER_PROCESSES, CHECK_FAIL,
 		      "Processes of other users can be looked at.");
 }

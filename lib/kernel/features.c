@@ -181,6 +181,7 @@ static uint32_t probe_looking(struct sys *sys, const struct mmu_geometry *g, con
 	uint64_t entry = 0, flags;
 	uint32_t found = 0;
 	struct page_region region;
+	int node = -1;
 
 	if (scan_once(sys, h, h->offer.anon, page_bytes(g), PAGE_PRESENT, &region) == 1)
 		found |= FEATURE_PAGEMAP_SCAN;
@@ -194,6 +195,8 @@ static uint32_t probe_looking(struct sys *sys, const struct mmu_geometry *g, con
 		found |= FEATURE_PFN;
 	if (sys->ops->kpageflags_read(sys, entry & ((UINT64_C(1) << 55) - 1), &flags, 1) == 1)
 		found |= FEATURE_KPAGEFLAGS;
+	if (sys->ops->move_pages(sys, h->pid, 1, &h->offer.anon, NULL, &node, 0) == 0 && node >= 0)
+		found |= FEATURE_NODES;
 	return found;
 }
 
@@ -309,12 +312,13 @@ static int probe_with_helper(struct sys *sys, const struct mmu_geometry *g, stru
 static const char *name_lack(const struct host *h)
 {
 	static const enum feature by_weight[] = {
-		FEATURE_COLLAPSE, FEATURE_PAGEMAP_SCAN, FEATURE_OTHER_PROCESSES,
-		FEATURE_PFN,	  FEATURE_KPAGEFLAGS,	FEATURE_COLLAPSE_SHMEM,
+		FEATURE_COLLAPSE,   FEATURE_PAGEMAP_SCAN,   FEATURE_OTHER_PROCESSES, FEATURE_PFN,
+		FEATURE_KPAGEFLAGS, FEATURE_COLLAPSE_SHMEM, FEATURE_NODES,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(by_weight); i++)
-		if (!(h->features & (uint32_t)by_weight[i]))
+		if (!(h->features & (uint32_t)by_weight[i]) &&
+		    (by_weight[i] != FEATURE_NODES || h->n_nodes > 1))
 			return host_lack(h, by_weight[i]).text;
 	return NULL;
 }

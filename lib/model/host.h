@@ -18,6 +18,7 @@ enum feature {
 		1 << 6,		    /* a collapse of nothing tells whether a VMA is eligible */
 	FEATURE_UFFD_SAFE = 1 << 7, /* Linux 6.4: holes are not filled under userfaultfd */
 	FEATURE_OTHER_PROCESSES = 1 << 8, /* may look at processes of other users */
+	FEATURE_NODES = 1 << 9,		  /* move_pages tells on which node memory lies */
 };
 
 /* Effective capabilities of thpd itself. */

@@ -198,6 +198,20 @@ static struct lack lack_of_uffd_safety(const struct host *h)
 		"Use Linux 6.4 or newer.");
 }
 
+static struct lack lack_of_nodes(const struct host *h)
+{
+	if (h->trial.helper_error != 0)
+		return LACK("On which node memory lies cannot be told: the trial failed with its "
+			    "helper.",
+			    TRY_AGAIN);
+	return LACK(
+		"On which node memory lies cannot be told, and nothing can be moved: move_pages on "
+		"another process is refused; a seccomp filter or a sandbox may forbid it, or the "
+		"kernel was built without CONFIG_NUMA.",
+		"Let no filter (container runtime, SystemCallFilter=) forbid move_pages; on a host "
+		"with one node nothing is lost.");
+}
+
 struct lack host_lack(const struct host *h, enum feature feature)
 {
 	switch (feature) {
@@ -219,6 +233,8 @@ struct lack host_lack(const struct host *h, enum feature feature)
 		return LACK("VMs of other users may not be recognized or looked at: thpd lacks "
 			    "CAP_SYS_PTRACE.",
 			    "Run thpd with CAP_SYS_PTRACE in the initial user namespace.");
+	case FEATURE_NODES:
+		return lack_of_nodes(h);
 	case FEATURE_SCAN_GUARD:
 		break;
 	}

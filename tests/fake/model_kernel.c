@@ -360,7 +360,7 @@ const struct mmu_geometry *model_geometry(const struct model *m)
 uint32_t model_features(const struct model *m)
 {
 	const struct model_options *o = &m->options;
-	uint32_t features = FEATURE_OTHER_PROCESSES;
+	uint32_t features = FEATURE_OTHER_PROCESSES | FEATURE_NODES;
 
 	if (o->has_collapse_right)
 		features |= FEATURE_COLLAPSE | FEATURE_COLLAPSE_SHMEM | FEATURE_ELIGIBILITY_PROBE;

@@ -32,7 +32,7 @@ static inline void build_begin(struct snapshot *s)
 	s->geometry = geometry_4k;
 	s->host.features = FEATURE_COLLAPSE | FEATURE_COLLAPSE_SHMEM | FEATURE_PAGEMAP_SCAN |
 			   FEATURE_PFN | FEATURE_KPAGEFLAGS | FEATURE_UFFD_SAFE |
-			   FEATURE_OTHER_PROCESSES;
+			   FEATURE_OTHER_PROCESSES | FEATURE_NODES;
 	strcpy(s->host.kernel_release, "6.18.0");
 	s->vm.pid = 4242;
 	s->vm.starttime = 77;

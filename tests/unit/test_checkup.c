@@ -63,7 +63,7 @@ static void test_good_host_is_all_ok(void **state)
 
 	(void)state;
 	run(&b);
-	assert_int_equal(b.list.n_items, 12);
+	assert_int_equal(b.list.n_items, 13);
 	for (size_t i = 0; i < b.list.n_items; i++) {
 		if (b.list.items[i].result != CHECK_OK)
 			fail_msg("%s: %s", b.list.items[i].id, b.list.items[i].text);
@@ -104,12 +104,14 @@ static void test_missing_features(void **state)
 		{FEATURE_PFN, "pfn", CHECK_WARN},
 		{FEATURE_KPAGEFLAGS, "kpageflags", CHECK_WARN},
 		{FEATURE_OTHER_PROCESSES, "other-processes", CHECK_FAIL},
+		{FEATURE_NODES, "nodes", CHECK_WARN},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct bench b = good_host();
 
+		b.host.n_nodes = 2;
 		expect(&b, rows[i].id, CHECK_OK, "");
 		b.host.features &= ~(uint32_t)rows[i].feature;
 		expect(&b, rows[i].id, rows[i].result, "");
@@ -130,7 +132,7 @@ static void test_without_rights(void **state)
 	expect(&b, "pfn", CHECK_WARN, "CAP_SYS_ADMIN, which thpd lacks");
 	expect(&b, "kpageflags", CHECK_WARN, "may not read");
 	expect(&b, "other-processes", CHECK_FAIL, "lacks CAP_SYS_PTRACE");
-	assert_int_equal(b.list.n_items, 12);
+	assert_int_equal(b.list.n_items, 13);
 	b.host.trial = (struct trial){.collapse_error = EINVAL, .is_call_filtered = true};
 	expect(&b, "collapse", CHECK_FAIL, "a seccomp filter forbids it");
 	strcpy(b.host.kernel_release, "5.10.0");

@@ -36,7 +36,7 @@ static void expect(const struct host *h, enum feature feature, const char *word,
 static void test_every_feature_has_its_sentence(void **state)
 {
 	(void)state;
-	for (uint32_t bit = 1; bit <= FEATURE_OTHER_PROCESSES; bit <<= 1) {
+	for (uint32_t bit = 1; bit <= FEATURE_NODES; bit <<= 1) {
 		struct host h = new_host();
 
 		if (bit == FEATURE_SCAN_GUARD)

@@ -273,10 +273,11 @@ was_tried() { # NAME
 forbidden() {
 	fatal RestrictAddressFamilies=none 'socket in the runtime directory cannot be made'
 	loses SystemCallFilter=~process_madvise 'a seccomp filter forbids it'
+	loses SystemCallFilter=~move_pages 'On which node memory lies cannot be told'
 	breaks_outright SystemCallFilter=~pidfd_open
 	breaks_outright SystemCallFilter=~fork\ clone\ clone3\ vfork
 	bears SystemCallErrorNumber=kill
-	bears SystemCallFilter=~@privileged\ @resources\ @setuid\ @chown\ @keyring\ @mount\ @debug SystemCallErrorNumber=kill
+	bears SystemCallFilter=~@privileged\ @setuid\ @chown\ @keyring\ @mount\ @debug SystemCallErrorNumber=kill
 	bears UMask=0777
 }
 
