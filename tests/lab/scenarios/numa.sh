@@ -210,7 +210,8 @@ obstacles() {
 
 # --- how fast --------------------------------------------------------------------------------------
 
-readonly PER_SECOND=$((8 << 20))
+# A move of 64 MiB takes 15 s then, so that it can be looked at several times, slow as looks are there.
+readonly PER_SECOND=$((4 << 20))
 
 is_partly_on() { # NAME NODE
 	local bytes
@@ -260,7 +261,7 @@ noted() {
 # It serves processes of 300 MB and more, and on a host that has been up for five minutes: this guest it leaves alone.
 # It hastens khugepaged besides, so that it comes last.
 by_numad() { # NAME
-	numad -S 0 -p "${HOLDER_PID[$1]}" -i 2
+	numad -S 0 -p "${HOLDER_PID[$1]}" -i 1:2
 	wait_until 6 lies_on "$1" 0 >/dev/null
 	numad -i 0
 }
