@@ -72,10 +72,11 @@ static void log_cycle(const struct guest *g)
 	if (!g->has_acted)
 		return;
 	log_result(LOG_INFO, g->snapshot.vm.name, effect_name(a->effect),
-		   "%s: %+lld MiB huge by %llu actions, %llu of %llu MiB resident are huge, "
-		   "worst call %llu us, cycle %llu ms",
+		   "%s: %+lld MiB huge, %llu MiB moved to another node by %llu actions, %llu of "
+		   "%llu MiB resident are huge, worst call %llu us, cycle %llu ms",
 		   effect_name(a->effect), (long long)(a->huge_bytes_delta / (1 << 20)),
-		   (unsigned long long)a->actions, (unsigned long long)(t->huge_bytes >> 20),
+		   (unsigned long long)(a->placed_bytes >> 20), (unsigned long long)a->actions,
+		   (unsigned long long)(t->huge_bytes >> 20),
 		   (unsigned long long)(t->resident_bytes >> 20),
 		   (unsigned long long)(a->worst_call_ns / 1000),
 		   (unsigned long long)(a->cycle_ns / 1000000));

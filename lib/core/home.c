@@ -13,10 +13,8 @@ enum { WEIGHT_OF_IDLE_BP = 1 };
 enum { STRAY_PART = 10 };
 
 static const char *const source_names[] = {
-	[HOME_UNKNOWN] = "none",
-	[HOME_POLICY] = "policy",
-	[HOME_CPUSET] = "cpuset",
-	[HOME_VCPUS] = "vcpus",
+	[HOME_UNKNOWN] = "none",  [HOME_POLICY] = "policy", [HOME_VMM] = "vmm",
+	[HOME_CPUSET] = "cpuset", [HOME_VCPUS] = "vcpus",
 };
 
 static_assert(ARRAY_SIZE(source_names) == HOME_SOURCE_MAX, "every source has a name");
@@ -55,11 +53,15 @@ static node_set_t nodes_of_vcpus(const struct snapshot *s)
 static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_source)
 {
 	node_set_t all = host_node_set(&s->host), named = s->policy.nodes & all,
-		   allowed = s->vm.allowed_nodes & all;
+		   bound = s->vm.bound_nodes & all, allowed = s->vm.allowed_nodes & all;
 
 	if (named) {
 		*ret_source = HOME_POLICY;
 		return named;
+	}
+	if (bound) {
+		*ret_source = HOME_VMM;
+		return bound;
 	}
 	if (allowed && allowed != all) {
 		*ret_source = HOME_CPUSET;

@@ -8,6 +8,7 @@
 enum home_source {
 	HOME_UNKNOWN = 0, /* nobody says, and no vCPU is seen to run */
 	HOME_POLICY,	  /* Nodes= */
+	HOME_VMM,	  /* the VMM was told to bind it (QEMU: host-nodes=) */
 	HOME_CPUSET,	  /* cpuset.mems leaves it no other nodes */
 	HOME_VCPUS,	  /* where its vCPUs run */
 	HOME_SOURCE_MAX,
@@ -21,7 +22,8 @@ struct home {
 	enum home_source source;
 };
 
-/* What binds it comes first: Nodes=, then a cpuset that leaves out nodes of the host. Then where
+/* What binds it comes first: Nodes=, then what its VMM was told to bind it to, then a cpuset that
+ * leaves out nodes of the host. Then where
  * the vCPUs run, weighted by how busy they are; a node with less than a tenth of that counts
  * nothing. Placement=follow: within what binds it, where it runs; bind: what binds it and nothing
  * else. Only nodes with memory are a home. */

@@ -8,6 +8,7 @@
 #include "inventory.h"
 #include "memcg.h"
 #include "procfs.h"
+#include "qemu_nodes.h"
 
 /* QEMU under libvirt has some ten thousand characters; the kernel would pass millions. */
 enum { CMDLINE_BYTES_MAX = 256 << 10 };
@@ -106,6 +107,7 @@ static void take_cmdline(const char *text, size_t size, struct vm *vm)
 
 	cmdline_parse_qemu(text, size, name, sizeof(name), uuid, sizeof(uuid));
 	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
+	vm->bound_nodes = qemu_bound_nodes(text, size);
 	if (vm->name[0] == '\0')
 		vm_sanitize(vm->name, sizeof(vm->name), name);
 }

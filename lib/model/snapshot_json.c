@@ -113,6 +113,7 @@ static const struct field vm_rows[] = {
 	BOOL(vm, has_device_dax_1g),
 	BOOL(vm, is_thp_disabled),
 	UINT(vm, allowed_nodes),
+	UINT(vm, bound_nodes),
 	UINT(vm, ksm_merged_pages),
 	UINT(vm, memcg_headroom_bytes),
 };

@@ -29,6 +29,7 @@ struct vm {
 				      read */
 	bool is_thp_disabled;	   /* PR_SET_THP_DISABLE (THP_enabled: 0 in /proc/PID/status) */
 	node_set_t allowed_nodes;  /* where it may have memory (cpuset.mems); 0: not known */
+	node_set_t bound_nodes;	   /* where its VMM was told to bind its memory; 0: nowhere */
 	uint64_t ksm_merged_pages; /* /proc/PID/ksm_merging_pages; 0 if unreadable */
 	uint64_t memcg_headroom_bytes; /* smallest max - current over the cgroup and its parents;
 					  UINT64_MAX = no limit or unknown */

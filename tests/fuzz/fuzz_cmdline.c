@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "procfs.h"
+#include "qemu_nodes.h"
 #include "vm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(name, 'x', sizeof(name));
 	memset(uuid, 'x', sizeof(uuid));
 	cmdline_parse_qemu((const char *)data, size, name, sizeof(name), uuid, sizeof(uuid));
+	(void)qemu_bound_nodes((const char *)data, size);
 	if (strnlen(name, sizeof(name)) == sizeof(name))
 		abort();
 	if (strnlen(uuid, sizeof(uuid)) != 0 && strnlen(uuid, sizeof(uuid)) != 36)

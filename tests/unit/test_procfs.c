@@ -12,6 +12,7 @@
 
 #include "bits.h"
 #include "procfs.h"
+#include "qemu_nodes.h"
 #include "region_flags.h"
 
 static struct scanner whole(const char *text)
@@ -425,6 +426,35 @@ static void cut_smaps_is_survived(void **state)
 	}
 }
 
+#define BOUND(text) qemu_bound_nodes(text, sizeof(text) - 1)
+
+static void qemu_binds_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(BOUND("qemu\0-object\0memory-backend-ram,id=m,size=1G,host-nodes=1,"
+			       "policy=bind\0-m\0001G\0"),
+			 2);
+	assert_int_equal(BOUND("qemu\0--object\0memory-backend-memfd,id=m,policy=interleave,"
+			       "host-nodes=0-1,host-nodes=3"),
+			 11);
+	assert_int_equal(BOUND("q\0-object\0{\"qom-type\":\"memory-backend-memfd\",\"id\":\"a\","
+			       "\"host-nodes\":[0,2],\"policy\":\"bind\"}\0-object\0"
+			       "{\"qom-type\":\"memory-backend-ram\",\"host-nodes\":[1],"
+			       "\"policy\":\"bind\"}"),
+			 7);
+	/* One that is free makes all of it so; what is preferred only is free. */
+	assert_int_equal(BOUND("q\0-object\0memory-backend-ram,id=m,host-nodes=1,policy=bind\0"
+			       "-object\0memory-backend-ram,id=n"),
+			 0);
+	assert_int_equal(BOUND("q\0-object\0memory-backend-ram,host-nodes=1,policy=preferred"), 0);
+	assert_int_equal(BOUND("q\0-object\0rng-random,id=r,host-nodes=1,policy=bind"), 0);
+	assert_int_equal(BOUND("q\0memory-backend-ram,host-nodes=1,policy=bind"), 0);
+	assert_int_equal(BOUND("q\0-object\0memory-backend-ram,host-nodes=,policy=bind"), 0);
+	assert_int_equal(BOUND("q\0-object\0memory-backend-ram,host-nodes=5-2,policy=bind"), 0);
+	assert_int_equal(BOUND("-object"), 0);
+	assert_int_equal(BOUND(""), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +477,7 @@ int main(void)
 		cmocka_unit_test(smaps_fills_regions),
 		cmocka_unit_test(changed_mappings_stay_unknown),
 		cmocka_unit_test(cut_smaps_is_survived),
+		cmocka_unit_test(qemu_binds_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

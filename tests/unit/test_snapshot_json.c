@@ -31,7 +31,7 @@ static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
 static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
-static_assert(sizeof(struct vm) == 744, "struct vm has changed");
+static_assert(sizeof(struct vm) == 752, "struct vm has changed");
 #endif
 
 static void fill_host(struct host *h)
@@ -75,6 +75,7 @@ static void fill_vm(struct vm *vm)
 		.has_device_dax_1g = true,
 		.is_thp_disabled = true,
 		.allowed_nodes = UINT64_MAX - 2,
+		.bound_nodes = UINT64_MAX - 3,
 		.ksm_merged_pages = UINT64_C(9007199254740993), /* no double holds it */
 		.memcg_headroom_bytes = UINT64_MAX,
 	};
@@ -236,7 +237,8 @@ static void check_vm(const struct vm *a, const struct vm *b)
 {
 	SAME(pid), SAME(starttime), SAME(uid), SAME_TEXT(name), SAME_TEXT(uuid), SAME_TEXT(comm);
 	SAME_TEXT(exe), SAME_TEXT(cgroup), SAME(has_kvm), SAME(has_uffd), SAME(has_vfio);
-	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(ksm_merged_pages), SAME(allowed_nodes);
+	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(ksm_merged_pages), SAME(allowed_nodes),
+		SAME(bound_nodes);
 	SAME(memcg_headroom_bytes);
 }
 
