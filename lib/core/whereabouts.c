@@ -65,13 +65,13 @@ static void add(struct whereabouts *w, const struct snapshot *s, enum reason rea
 		f->distance = host_distance(&s->host, node_set_first(w->home.nodes), node);
 }
 
-/* The node outside of the home with the most memory that is not in `done`; -1: none is left. */
-static int largest_remote(const struct whereabouts *w, node_set_t done)
+/* The node with the most memory that is not in `without`; -1: none is left. */
+static int largest(const struct whereabouts *w, node_set_t without)
 {
 	int best = -1;
 
 	for (int node = 0; node < NODE_SET_MAX; node++) {
-		if (w->by_node[node] == 0 || node_set_has(w->home.nodes | done, node))
+		if (w->by_node[node] == 0 || node_set_has(without, node))
 			continue;
 		if (best < 0 || w->by_node[node] > w->by_node[best])
 			best = node;
@@ -89,16 +89,25 @@ static uint64_t busy_bp(const struct snapshot *s)
 	return sum;
 }
 
+static node_set_t nodes_without_cpus(const struct host *h)
+{
+	node_set_t set = 0;
+
+	for (uint16_t i = 0; i < h->n_nodes; i++)
+		if (!h->nodes[i].has_cpus)
+			set |= node_set_of(h->nodes[i].id);
+	return set;
+}
+
 /* A VM that works, and its memory where no CPU is. */
 static void find_tier(struct whereabouts *w, const struct snapshot *s)
 {
-	for (uint16_t i = 0; i < s->host.n_nodes && busy_bp(s) >= BUSY_BP; i++) {
-		const struct host_node *node = &s->host.nodes[i];
+	node_set_t without = ~nodes_without_cpus(&s->host);
 
-		if (!node->has_cpus && node->id >= 0 && node->id < NODE_SET_MAX &&
-		    w->by_node[node->id] > 0)
-			add(w, s, REASON_TIER_MISMATCH, node->id, w->by_node[node->id]);
-	}
+	if (busy_bp(s) < BUSY_BP)
+		return;
+	for (int node; (node = largest(w, without)) >= 0; without |= node_set_of(node))
+		add(w, s, REASON_TIER_MISMATCH, node, w->by_node[node]);
 }
 
 static void find_thrash(struct whereabouts *w, const struct snapshot *s)
@@ -145,7 +154,7 @@ static bool is_kept_away(const struct home *h)
 static void find(struct whereabouts *w, const struct snapshot *s, const struct diagnosis *d,
 		 uint64_t reserve_bytes)
 {
-	node_set_t done = 0;
+	node_set_t without = w->home.nodes;
 
 	if (is_kept_away(&w->home))
 		add(w, s, REASON_PINNED_BY_CPUSET, node_set_first(w->home.nodes), w->home_bytes);
@@ -155,7 +164,7 @@ static void find(struct whereabouts *w, const struct snapshot *s, const struct d
 		return;
 	find_full(w, s, reserve_bytes);
 	find_cement(w, s, d);
-	for (int node; (node = largest_remote(w, done)) >= 0; done |= node_set_of(node))
+	for (int node; (node = largest(w, without)) >= 0; without |= node_set_of(node))
 		add(w, s, REASON_REMOTE_MEMORY, node, w->by_node[node]);
 }
 
