@@ -44,7 +44,7 @@ static node_set_t nodes_of_vcpus(const struct snapshot *s)
 		sum += weight_of(&s->vcpus[i]);
 	}
 	for (int node = 0; node < NODE_SET_MAX; node++)
-		if (weights[node] > 0 && weights[node] >= sum / STRAY_PART)
+		if (weights[node] > 0 && weights[node] * STRAY_PART >= sum)
 			set |= node_set_of(node);
 	return set;
 }

@@ -1,0 +1,690 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where a VM belongs, and where its memory is: facts about nodes and vCPUs, home, whereabouts. */
+#include "home.h"
+#include "snapshot_builder.h"
+#include "whereabouts.h"
+
+#define SECOND UINT64_C(1000000000)
+
+enum { N0 = 1 << 0, N1 = 1 << 1, N2 = 1 << 2 };
+
+struct bench {
+	struct snapshot s;
+	struct diagnosis d;
+};
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -1;
+	build_begin(&b->s);
+	build_region(&b->s, BASE, 4096 * BLOCK, BACKING_SHMEM);
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	diagnosis_clear(&b->d);
+	snapshot_clear(&b->s);
+	free(b);
+	return 0;
+}
+
+static struct host_node *add_node(struct bench *b, int16_t id, uint64_t free_block_bytes)
+{
+	struct host_node *node = &b->s.host.nodes[b->s.host.n_nodes++];
+
+	*node = (struct host_node){
+		.id = id, .free_block_bytes = free_block_bytes, .has_cpus = true};
+	return node;
+}
+
+static void add_nodes(struct bench *b, int16_t n)
+{
+	for (int16_t id = 0; id < n; id++)
+		add_node(b, id, 1024 * BLOCK);
+}
+
+static struct vcpu *add_vcpus(struct bench *b, size_t n, int16_t node, uint32_t busy_bp)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct vcpu v = {
+			.tid = 100 + (pid_t)b->s.n_vcpus, .node = node, .busy_bp = busy_bp};
+
+		assert_int_equal(ARRAY_APPEND(&b->s.vcpus, &b->s.n_vcpus, &v), 0);
+	}
+	return &b->s.vcpus[b->s.n_vcpus - 1];
+}
+
+/* ---- vcpu ---- */
+
+static void test_where_a_vcpu_is_tied_to_counts_more_than_where_it_ran(void **state)
+{
+	(void)state;
+	assert_int_equal(vcpu_node(&(struct vcpu){.node = 1}), 1);
+	assert_int_equal(vcpu_node(&(struct vcpu){.node = -1}), -1);
+	assert_int_equal(vcpu_node(&(struct vcpu){.node = 1, .allowed = N0}), 0);
+	assert_int_equal(vcpu_node(&(struct vcpu){.node = -1, .allowed = N2}), 2);
+	assert_int_equal(vcpu_node(&(struct vcpu){.node = 2, .allowed = N0 | N1}), 2);
+}
+
+static void test_vcpus_are_compared_thread_by_thread(void **state)
+{
+	const struct vcpu olds[] = {
+		{.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100},
+		{.tid = 2, .ran_ns = 1 * SECOND, .migrated_pages = 0},
+		{.tid = 3, .ran_ns = 9 * SECOND, .migrated_pages = 7},
+	};
+	/* One ended, one is new; the others stand elsewhere in the list. */
+	struct vcpu news[] = {
+		{.tid = 3, .ran_ns = 9 * SECOND + SECOND / 2, .migrated_pages = 27},
+		{.tid = 9, .ran_ns = 4 * SECOND, .busy_bp = VCPU_BUSY_UNKNOWN},
+		{.tid = 1, .ran_ns = 7 * SECOND, .migrated_pages = 100},
+	};
+
+	(void)state;
+	vcpus_compare(news, ARRAY_SIZE(news), olds, ARRAY_SIZE(olds), 2 * SECOND);
+	assert_int_equal(news[0].busy_bp, 2500);
+	assert_int_equal(news[0].migrated_pages_per_s, 10);
+	assert_int_equal(news[1].busy_bp, VCPU_BUSY_UNKNOWN);
+	assert_int_equal(news[1].migrated_pages_per_s, 0);
+	assert_int_equal(news[2].busy_bp, 10000);
+	assert_int_equal(news[2].migrated_pages_per_s, 0);
+}
+
+static void test_counters_that_run_backwards_or_wild_are_no_trouble(void **state)
+{
+	const struct vcpu old = {.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100};
+	struct vcpu back = {.tid = 1},
+		    wild = {.tid = 1, .ran_ns = UINT64_MAX, .migrated_pages = UINT64_MAX},
+		    none = {.tid = 1, .ran_ns = 6 * SECOND, .busy_bp = VCPU_BUSY_UNKNOWN};
+
+	(void)state;
+	vcpus_compare(&back, 1, &old, 1, SECOND);
+	assert_int_equal(back.busy_bp, 0);
+	assert_int_equal(back.migrated_pages_per_s, 0);
+	vcpus_compare(&wild, 1, &old, 1, 1);
+	assert_true(wild.busy_bp == UINT32_MAX - 1 && wild.migrated_pages_per_s == UINT32_MAX - 1);
+	vcpus_compare(&none, 1, &old, 1, 0);
+	assert_int_equal(none.busy_bp, VCPU_BUSY_UNKNOWN);
+	vcpus_compare(&none, 1, NULL, 0, SECOND);
+	assert_int_equal(none.busy_bp, VCPU_BUSY_UNKNOWN);
+}
+
+/* ---- host ---- */
+
+static void test_nodes_are_found_by_their_number(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(host_node_set(&b->s.host), 0);
+	add_node(b, 5, BLOCK);
+	add_node(b, 0, 2 * BLOCK);
+	add_node(b, 200, 3 * BLOCK); /* beyond what a set holds */
+	assert_int_equal(host_node_set(&b->s.host), N0 | 1 << 5);
+	assert_int_equal(host_find_node(&b->s.host, 5)->free_block_bytes, BLOCK);
+	assert_int_equal(host_find_node(&b->s.host, 200)->free_block_bytes, 3 * BLOCK);
+	assert_null(host_find_node(&b->s.host, 1));
+	assert_null(host_find_node(&b->s.host, -1));
+}
+
+static void test_distances_are_in_the_order_of_the_nodes(void **state)
+{
+	struct bench *b = *state;
+
+	strcpy(add_node(b, 0, 0)->distances, "10 21 31");
+	strcpy(add_node(b, 2, 0)->distances, "21 10 17");
+	strcpy(add_node(b, 7, 0)->distances, "31 17");
+	assert_int_equal(host_distance(&b->s.host, 0, 0), 10);
+	assert_int_equal(host_distance(&b->s.host, 0, 2), 21);
+	assert_int_equal(host_distance(&b->s.host, 2, 7), 17);
+	assert_int_equal(host_distance(&b->s.host, 7, 2), 17);
+	/* Cut short, not known, no such node. */
+	assert_int_equal(host_distance(&b->s.host, 7, 7), 0);
+	assert_int_equal(host_distance(&b->s.host, 0, 1), 0);
+	assert_int_equal(host_distance(&b->s.host, 1, 0), 0);
+	assert_int_equal(host_distance(&b->s.host, -1, 0), 0);
+}
+
+static void test_distances_that_are_none(void **state)
+{
+	static const char *const texts[] = {"", "x 10", "10 256", "10 99999999999999999999",
+					    "10 -1"};
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		strcpy(b->s.host.nodes[0].distances, texts[i]);
+		assert_int_equal(host_distance(&b->s.host, 0, 1), 0);
+	}
+	strcpy(b->s.host.nodes[0].distances, "10 255");
+	assert_int_equal(host_distance(&b->s.host, 0, 1), 255);
+}
+
+/* ---- home ---- */
+
+static void expect_home(const struct bench *b, node_set_t nodes, enum home_source source)
+{
+	struct home h = home_of(&b->s);
+
+	assert_int_equal(h.nodes, nodes);
+	assert_string_equal(home_source_name(h.source), home_source_name(source));
+}
+
+static void test_home_is_not_known_where_nobody_says(void **state)
+{
+	struct bench *b = *state;
+
+	expect_home(b, 0, HOME_UNKNOWN); /* no nodes at all */
+	add_nodes(b, 2);
+	expect_home(b, 0, HOME_UNKNOWN);
+	add_vcpus(b, 2, -1, 5000);
+	expect_home(b, 0, HOME_UNKNOWN);
+	assert_string_equal(home_source_name(HOME_UNKNOWN), "none");
+}
+
+static void test_home_is_where_the_vcpus_run(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 2, 1, 5000);
+	expect_home(b, N1, HOME_VCPUS);
+	add_vcpus(b, 2, 0, 5000);
+	expect_home(b, N0 | N1, HOME_VCPUS);
+	assert_int_equal(home_of(&b->s).vcpu_nodes, N0 | N1);
+}
+
+static void test_what_binds_a_vm_comes_first(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 3);
+	add_vcpus(b, 2, 0, 5000);
+	b->s.vm.allowed_nodes = N1 | N2;
+	expect_home(b, N1 | N2, HOME_CPUSET);
+	b->s.policy.nodes = N2;
+	expect_home(b, N2, HOME_POLICY);
+	assert_int_equal(home_of(&b->s).vcpu_nodes, N0); /* all the same */
+}
+
+static void test_a_cpuset_of_all_nodes_binds_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 1, 0, 5000);
+	b->s.vm.allowed_nodes = N0 | N1;
+	expect_home(b, N0, HOME_VCPUS);
+	b->s.vm.allowed_nodes = UINT64_MAX; /* nodes that the host does not have */
+	expect_home(b, N0, HOME_VCPUS);
+	b->s.vm.allowed_nodes = N1 | N2;
+	expect_home(b, N1, HOME_CPUSET);
+}
+
+static void test_nodes_without_memory_are_no_home(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 2, 2, 5000);
+	expect_home(b, 0, HOME_UNKNOWN);
+	assert_int_equal(home_of(&b->s).vcpu_nodes, N2);
+	b->s.policy.nodes = N2;
+	expect_home(b, 0, HOME_UNKNOWN);
+	b->s.policy.nodes = N1 | N2;
+	expect_home(b, N1, HOME_POLICY);
+}
+
+static void test_follow_narrows_what_binds(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 3);
+	add_vcpus(b, 2, 1, 5000);
+	b->s.vm.allowed_nodes = N1 | N2;
+	b->s.policy.placement = PLACEMENT_FOLLOW;
+	expect_home(b, N1, HOME_CPUSET);
+	b->s.vcpus[0].node = b->s.vcpus[1].node = 0; /* to where its memory may not be */
+	expect_home(b, N1 | N2, HOME_CPUSET);
+	b->s.policy.nodes = N0 | N2;
+	expect_home(b, N0, HOME_POLICY);
+}
+
+static void test_bind_goes_by_nothing_else(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 2, 1, 5000);
+	b->s.policy.placement = PLACEMENT_BIND;
+	expect_home(b, 0, HOME_UNKNOWN);
+	b->s.policy.nodes = N0 | N1;
+	expect_home(b, N0 | N1, HOME_POLICY);
+}
+
+static void test_a_vcpu_counts_by_its_work(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 1, 0, 9000);
+	add_vcpus(b, 8, 1, 0); /* asleep */
+	add_vcpus(b, 1, 1, VCPU_BUSY_UNKNOWN);
+	expect_home(b, N0, HOME_VCPUS);
+}
+
+static void test_a_vm_at_rest_has_a_home(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 4, 1, 0);
+	expect_home(b, N1, HOME_VCPUS);
+}
+
+/* Exactly a tenth counts, anything less does not: however small the sum is. */
+static void test_a_node_with_less_than_a_tenth_of_the_work_is_none(void **state)
+{
+	for (uint32_t busy_bp = 0; busy_bp <= 10000; busy_bp += 10000)
+		for (size_t n = 1; n <= 40; n++) {
+			struct bench *b = *state;
+
+			b->s.n_vcpus = b->s.host.n_nodes = 0;
+			add_nodes(b, 2);
+			add_vcpus(b, n, 0, busy_bp);
+			add_vcpus(b, 1, 1, busy_bp);
+			expect_home(b, n + 1 <= 10 ? N0 | N1 : N0, HOME_VCPUS);
+		}
+}
+
+static void test_work_in_large_amounts_does_not_wrap(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 2);
+	add_vcpus(b, SNAPSHOT_VCPUS_MAX - 1, 0, UINT32_MAX - 1);
+	add_vcpus(b, 1, 1, UINT32_MAX - 1);
+	expect_home(b, N0, HOME_VCPUS);
+}
+
+static void test_best_node_has_most_free_blocks(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(home_best_node(N0 | N1, &b->s.host), -1);
+	add_node(b, 0, 5 * BLOCK);
+	add_node(b, 1, 9 * BLOCK);
+	add_node(b, 2, 7 * BLOCK);
+	assert_int_equal(home_best_node(N0 | N1 | N2, &b->s.host), 1);
+	assert_int_equal(home_best_node(N0 | N2, &b->s.host), 2);
+	assert_int_equal(home_best_node(0, &b->s.host), -1);
+	assert_int_equal(home_best_node(1 << 3, &b->s.host), -1);
+	b->s.host.nodes[0].free_block_bytes = b->s.host.nodes[2].free_block_bytes = 0;
+	assert_int_equal(home_best_node(N0 | N2, &b->s.host), 0); /* full, yet the best */
+}
+
+/* ---- whereabouts ---- */
+
+static struct sight *see(struct bench *b, uint32_t block, uint32_t blocks, enum seen seen,
+			 int16_t node)
+{
+	struct sight *v = build_sight(&b->s, BASE + block * BLOCK, blocks, seen, FILL_FULL);
+
+	v->node = node;
+	return v;
+}
+
+static struct whereabouts judge(struct bench *b, uint64_t reserve_bytes)
+{
+	assert_int_equal(snapshot_validate(&b->s, NULL), 0);
+	assert_int_equal(diagnose(&b->s, b->s.taken_ns, &b->d), 0);
+	return whereabouts_of(&b->s, &b->d, reserve_bytes);
+}
+
+static void expect_verdict(const struct whereabouts *w, enum whereabouts_verdict verdict)
+{
+	assert_string_equal(whereabouts_verdict_name(w->verdict),
+			    whereabouts_verdict_name(verdict));
+}
+
+static void expect_finding(const struct whereabouts *w, size_t i, enum reason reason, int node,
+			   uint64_t bytes)
+{
+	assert_true(i < w->n_findings);
+	assert_string_equal(reason_slug(w->findings[i].reason), reason_slug(reason));
+	assert_int_equal(w->findings[i].node, node);
+	assert_int_equal(w->findings[i].bytes, bytes);
+}
+
+static void test_bytes_are_told_by_node(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	b->s.policy.nodes = N0;
+	see(b, 0, 40, SEEN_HUGE, 0);
+	see(b, 40, 64, SEEN_HUGE, 1);
+	build_sight(&b->s, BASE + 104 * BLOCK, 2, SEEN_SMALL, 8)->node = 1; /* half of each */
+	see(b, 106, 3, SEEN_SMALL, -1);
+	see(b, 109, 1, SEEN_SMALL, 64);
+	build_sight(&b->s, BASE + 110 * BLOCK, 9, SEEN_FOLIO, FILL_UNKNOWN)->node = 1;
+	build_sight(&b->s, BASE + 119 * BLOCK, 9, SEEN_NOTHING, 0)->node = -1;
+	w = judge(b, 0);
+	assert_int_equal(w.by_node[0], 40 * BLOCK);
+	assert_int_equal(w.by_node[1], 65 * BLOCK);
+	assert_int_equal(w.unknown_bytes, 4 * BLOCK);
+	assert_int_equal(w.home_bytes, 40 * BLOCK);
+	assert_int_equal(w.remote_bytes, 65 * BLOCK);
+	expect_verdict(&w, WHEREABOUTS_REMOTE);
+}
+
+static void test_without_a_home_nothing_is_remote(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	see(b, 0, 40, SEEN_HUGE, 0);
+	w = judge(b, 0);
+	assert_int_equal(w.by_node[0], 40 * BLOCK);
+	assert_int_equal(w.home_bytes + w.remote_bytes, 0);
+	assert_int_equal(w.n_findings, 0);
+	expect_verdict(&w, WHEREABOUTS_UNKNOWN);
+}
+
+static void test_verdicts(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 1, 0, 5000);
+	see(b, 0, 40, SEEN_HUGE, 0);
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_HOME);
+	add_vcpus(b, 1, 1, 5000);
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_WIDE);
+	b->s.vcpus[0].node = 1;
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_REMOTE);
+	b->s.policy.min_gain_bytes = 40 * BLOCK; /* exactly that is worth it */
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_REMOTE);
+	b->s.policy.min_gain_bytes++;
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_HOME);
+	b->s.policy.min_gain_bytes = 0;
+	b->s.sights[0].node = 1;
+	w = judge(b, 0);
+	expect_verdict(&w, WHEREABOUTS_HOME); /* nothing is no gain */
+}
+
+static void test_remote_memory_is_told_the_largest_first(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 4);
+	strcpy(b->s.host.nodes[0].distances, "10 21 31 31");
+	b->s.policy.nodes = N0;
+	see(b, 0, 40, SEEN_HUGE, 1);
+	see(b, 40, 70, SEEN_HUGE, 2);
+	see(b, 110, 40, SEEN_HUGE, 3);
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 3);
+	expect_finding(&w, 0, REASON_REMOTE_MEMORY, 2, 70 * BLOCK);
+	expect_finding(&w, 1, REASON_REMOTE_MEMORY, 1, 40 * BLOCK);
+	expect_finding(&w, 2, REASON_REMOTE_MEMORY, 3, 40 * BLOCK);
+	assert_int_equal(w.findings[0].distance, 31);
+	assert_int_equal(w.findings[1].distance, 21);
+}
+
+static void test_the_smallest_findings_are_left_out(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 12);
+	b->s.policy.nodes = N0;
+	for (uint32_t i = 1; i < 12; i++)
+		see(b, i * 20, i, SEEN_HUGE, (int16_t)i);
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, WHEREABOUTS_FINDINGS_MAX);
+	for (size_t i = 0; i < w.n_findings; i++)
+		expect_finding(&w, i, REASON_REMOTE_MEMORY, 11 - (int)i, (11 - i) * BLOCK);
+}
+
+static void test_home_that_is_full(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_node(b, 0, 4 * BLOCK);
+	add_node(b, 1, 8 * BLOCK);
+	b->s.policy.nodes = N0;
+	see(b, 0, 40, SEEN_HUGE, 1);
+	w = judge(b, 3 * BLOCK);
+	assert_int_equal(w.n_findings, 1);
+	w = judge(b, 3 * BLOCK + 1);
+	assert_int_equal(w.n_findings, 2);
+	expect_finding(&w, 0, REASON_NODE_FULL, 0, 40 * BLOCK);
+	assert_int_equal(w.findings[0].distance, 0);
+	expect_finding(&w, 1, REASON_REMOTE_MEMORY, 1, 40 * BLOCK);
+	b->s.sights[0].node = 0; /* then it does not matter */
+	w = judge(b, 4 * BLOCK);
+	assert_int_equal(w.n_findings, 0);
+}
+
+static void test_a_collapse_would_cement(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	b->s.policy.nodes = N0;
+	see(b, 0, 4, SEEN_SMALL, 0);
+	see(b, 4, 5, SEEN_SMALL, 1);
+	see(b, 9, 6, SEEN_SMALL, -1);
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 2);
+	expect_finding(&w, 0, REASON_COLLAPSE_WOULD_CEMENT, -1, 5 * BLOCK);
+	expect_finding(&w, 1, REASON_REMOTE_MEMORY, 1, 5 * BLOCK);
+}
+
+static void test_memory_of_a_working_vm_on_nodes_without_cpus(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 4);
+	b->s.host.nodes[1].has_cpus = b->s.host.nodes[2].has_cpus = b->s.host.nodes[3].has_cpus =
+		false;
+	add_vcpus(b, 1, 0, 400);
+	add_vcpus(b, 1, 0, 599);
+	add_vcpus(b, 1, 0, VCPU_BUSY_UNKNOWN);
+	see(b, 0, 40, SEEN_HUGE, 1);
+	see(b, 40, 50, SEEN_HUGE, 2);
+	w = judge(b, 0);
+	expect_finding(&w, 0, REASON_REMOTE_MEMORY, 2, 50 * BLOCK); /* it sleeps */
+	b->s.vcpus[1].busy_bp++;
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 4);
+	expect_finding(&w, 0, REASON_TIER_MISMATCH, 2, 50 * BLOCK);
+	expect_finding(&w, 1, REASON_TIER_MISMATCH, 1, 40 * BLOCK);
+	expect_finding(&w, 2, REASON_REMOTE_MEMORY, 2, 50 * BLOCK);
+}
+
+static void test_balancing_that_does_not_come_to_rest(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 1, 0, 0)->migrated_pages_per_s = 1000;
+	add_vcpus(b, 1, 0, 0)->migrated_pages_per_s = 24;
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 0);
+	b->s.host.is_numa_balancing = true;
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 1);
+	expect_finding(&w, 0, REASON_AUTONUMA_THRASH, -1, 1024 * PAGE);
+	b->s.vcpus[1].migrated_pages_per_s--;
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 0);
+}
+
+static void test_a_cpuset_that_keeps_memory_away(void **state)
+{
+	struct bench *b = *state;
+	struct whereabouts w;
+
+	add_nodes(b, 2);
+	add_vcpus(b, 1, 1, 5000);
+	b->s.vm.allowed_nodes = N0;
+	see(b, 0, 40, SEEN_HUGE, 0);
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 1);
+	expect_finding(&w, 0, REASON_PINNED_BY_CPUSET, 0, 40 * BLOCK);
+	b->s.policy.nodes = N0; /* so it is wanted */
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 0);
+	b->s.policy.nodes = 0;
+	add_vcpus(b, 1, 0, 5000);
+	w = judge(b, 0);
+	assert_int_equal(w.n_findings, 0);
+}
+
+/* ---- Laws ---- */
+
+static void random_nodes(uint64_t *seed, struct snapshot *s)
+{
+	s->host.n_nodes = (uint16_t)random_below(seed, 5);
+	for (uint16_t i = 0; i < s->host.n_nodes; i++)
+		s->host.nodes[i] = (struct host_node){
+			.id = (int16_t)i,
+			.free_block_bytes = random_below(seed, 40) * block_bytes(&s->geometry),
+			.has_cpus = !one_in(seed, 4),
+		};
+	s->host.is_numa_balancing = one_in(seed, 2);
+	s->vm.allowed_nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
+	s->policy.nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
+	s->policy.placement = (enum placement)random_below(seed, PLACEMENT_MAX);
+	for (uint64_t n = random_below(seed, 6); n > 0; n--) {
+		const struct vcpu v = {
+			.tid = (pid_t)n,
+			.node = (int16_t)random_below(seed, 5),
+			.allowed = one_in(seed, 3) ? random_below(seed, 16) : 0,
+			.busy_bp = one_in(seed, 3) ? VCPU_BUSY_UNKNOWN
+						   : (uint32_t)random_below(seed, 10001),
+			.migrated_pages_per_s = (uint32_t)random_below(seed, 2000),
+		};
+
+		assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+	}
+}
+
+static void check_home(const struct snapshot *s, const struct home *h)
+{
+	node_set_t all = host_node_set(&s->host);
+
+	assert_true((h->nodes & ~all) == 0);
+	assert_true((h->nodes == 0) == (h->source == HOME_UNKNOWN));
+	assert_true(h->source != HOME_POLICY || (h->nodes & ~s->policy.nodes) == 0);
+	assert_true(h->source != HOME_CPUSET || (h->nodes & ~s->vm.allowed_nodes) == 0);
+	assert_true(h->source != HOME_VCPUS || (h->nodes & ~h->vcpu_nodes) == 0);
+	assert_true(s->policy.placement != PLACEMENT_BIND || h->source != HOME_VCPUS);
+}
+
+static void check_whereabouts(const struct snapshot *s, const struct whereabouts *w)
+{
+	uint64_t home = 0, remote = 0, counted = 0;
+
+	for (int node = 0; node < NODE_SET_MAX; node++)
+		*(node_set_has(w->home.nodes, node) ? &home : &remote) += w->by_node[node];
+	for (size_t i = 0; i < s->n_sights; i++)
+		if (s->sights[i].fill != FILL_UNKNOWN)
+			counted += s->sights[i].present_pages * page_bytes(&s->geometry);
+	assert_int_equal(home + remote + w->unknown_bytes, counted);
+	assert_int_equal(w->home_bytes, home);
+	assert_int_equal(w->remote_bytes, w->home.nodes ? remote : 0);
+	assert_true(w->n_findings <= WHEREABOUTS_FINDINGS_MAX);
+	for (size_t i = 0; i + 1 < w->n_findings; i++)
+		assert_true(w->findings[i].reason != w->findings[i + 1].reason ||
+			    w->findings[i].bytes >= w->findings[i + 1].bytes);
+	for (size_t i = 0; i < w->n_findings; i++)
+		assert_true(w->findings[i].reason != REASON_REMOTE_MEMORY ||
+			    !node_set_has(w->home.nodes, w->findings[i].node));
+}
+
+static void test_laws_hold_on_random_snapshots(void **state)
+{
+	uint64_t sources[HOME_SOURCE_MAX] = {0}, verdicts[WHEREABOUTS_MAX] = {0};
+
+	(void)state;
+	for (uint64_t round = 1; round <= 4000; round++) {
+		uint64_t seed = round * 0x9e3779b97f4a7c15u;
+		struct bench b = {.d = DIAGNOSIS_INIT};
+		struct whereabouts w;
+
+		build_random(&b.s, &seed);
+		random_nodes(&seed, &b.s);
+		b.s.policy.min_gain_bytes = random_below(&seed, 3) * BLOCK;
+		w = judge(&b, random_below(&seed, 20) * BLOCK);
+		check_home(&b.s, &w.home);
+		check_whereabouts(&b.s, &w);
+		sources[w.home.source]++;
+		verdicts[w.verdict]++;
+		diagnosis_clear(&b.d);
+		snapshot_clear(&b.s);
+	}
+	for (size_t i = 0; i < HOME_SOURCE_MAX; i++)
+		assert_true(sources[i] > 200);
+	for (size_t i = 0; i < WHEREABOUTS_MAX; i++)
+		assert_true(verdicts[i] > 200);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_where_a_vcpu_is_tied_to_counts_more_than_where_it_ran),
+		TEST(test_vcpus_are_compared_thread_by_thread),
+		TEST(test_counters_that_run_backwards_or_wild_are_no_trouble),
+		TEST(test_nodes_are_found_by_their_number),
+		TEST(test_distances_are_in_the_order_of_the_nodes),
+		TEST(test_distances_that_are_none),
+		TEST(test_home_is_not_known_where_nobody_says),
+		TEST(test_home_is_where_the_vcpus_run),
+		TEST(test_what_binds_a_vm_comes_first),
+		TEST(test_a_cpuset_of_all_nodes_binds_nothing),
+		TEST(test_nodes_without_memory_are_no_home),
+		TEST(test_follow_narrows_what_binds),
+		TEST(test_bind_goes_by_nothing_else),
+		TEST(test_a_vcpu_counts_by_its_work),
+		TEST(test_a_vm_at_rest_has_a_home),
+		TEST(test_a_node_with_less_than_a_tenth_of_the_work_is_none),
+		TEST(test_work_in_large_amounts_does_not_wrap),
+		TEST(test_best_node_has_most_free_blocks),
+		TEST(test_bytes_are_told_by_node),
+		TEST(test_without_a_home_nothing_is_remote),
+		TEST(test_verdicts),
+		TEST(test_remote_memory_is_told_the_largest_first),
+		TEST(test_the_smallest_findings_are_left_out),
+		TEST(test_home_that_is_full),
+		TEST(test_a_collapse_would_cement),
+		TEST(test_memory_of_a_working_vm_on_nodes_without_cpus),
+		TEST(test_balancing_that_does_not_come_to_rest),
+		TEST(test_a_cpuset_that_keeps_memory_away),
+		TEST(test_laws_hold_on_random_snapshots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
