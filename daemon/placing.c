@@ -24,8 +24,7 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 	*ret = (struct allowance){.retry_ns = UINT64_MAX};
 	if (!guest_has_nodes(g, &m->host))
 		return;
-	limits->home = mover_step(&g->mover, &g->snapshot, &g->whereabouts.home,
-				  g->whereabouts.remote_bytes, now_ns);
+	limits->home = mover_step(&g->mover, &g->snapshot, &g->diagnosis, &g->whereabouts, now_ns);
 	if (!limits->home)
 		return;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);

@@ -73,7 +73,7 @@ static enum reason bar_of_special_flags(const struct region *r)
 
 /* A VM that is being restored or paged is left alone as a whole (DESIGN 6.5); besides, a collapse
  * of a file's pages is felt through every mapping of it (KERNEL 2.4). */
-static bool is_vm_armed(const struct snapshot *s)
+bool vm_is_armed(const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_regions; i++)
 		if (has_flag(&s->regions[i], VMA_FLAGS_UFFD))
@@ -85,7 +85,7 @@ static enum reason bar_of_userfaultfd(const struct snapshot *s, const struct reg
 {
 	bool is_seen = s->vm.has_uffd || s->host.is_uffd_seen;
 
-	if (is_vm_armed(s))
+	if (vm_is_armed(s))
 		return REASON_USERFAULTFD;
 	/* Before 6.4 a collapse fills the holes that a pager is waiting for (KERNEL B7), and
 	 * another process may arm the same file after flags were read. */
@@ -188,4 +188,11 @@ bool region_is_countable(const struct region *r)
 {
 	return r->backing == BACKING_ANON || r->backing == BACKING_SHMEM ||
 	       r->backing == BACKING_FILE || r->backing == BACKING_FSDAX;
+}
+
+bool region_is_movable(const struct region *r)
+{
+	return (r->backing == BACKING_ANON || r->backing == BACKING_SHMEM ||
+		r->backing == BACKING_FILE) &&
+	       bar_of_special_flags(r) == REASON_NONE;
 }

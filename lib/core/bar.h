@@ -16,3 +16,9 @@ bool bar_explains_edges(enum reason bar);
 
 /* Whether the page table of this VMA may be walked to count pages. */
 bool region_is_countable(const struct region *r);
+
+/* Some mapping of it is known to be armed with a userfaultfd. */
+bool vm_is_armed(const struct snapshot *s);
+
+/* It is pages of the kernel's own that can be on another node as well: no DAX, hugetlb, device. */
+bool region_is_movable(const struct region *r);

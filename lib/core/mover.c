@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "bar.h"
 #include "sights.h"
 
 void mover_clear(struct mover *m)
@@ -17,7 +18,18 @@ bool mover_may_move(const struct snapshot *s, const struct home *h)
 
 	return (p->placement == PLACEMENT_FOLLOW || p->placement == PLACEMENT_BIND) &&
 	       p->mode == MODE_FULL && !p->is_paused && h->nodes && !s->vm.has_vfio &&
-	       !s->vm.has_uffd;
+	       !s->vm.has_uffd && !vm_is_armed(s);
+}
+
+bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t target)
+{
+	bool is_elsewhere =
+		run->node >= 0 && run->node < NODE_SET_MAX && !node_set_has(target, run->node);
+	bool is_whole = run->state == BLOCK_HUGE || run->state == BLOCK_REMAPPABLE ||
+			run->state == BLOCK_COPYABLE ||
+			(run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
+
+	return target && is_elsewhere && is_whole && region_is_movable(&s->regions[run->region]);
 }
 
 static void end(struct mover *m, uint64_t now_ns)
@@ -48,28 +60,36 @@ uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
 			    : stable_ns;
 }
 
-/* Something is outside that was not refused yet. */
-static bool has_work(const struct mover *m, const struct snapshot *s)
+/* Something is outside that would go, and was not refused yet. */
+static bool has_work(const struct mover *m, const struct snapshot *s, const struct diagnosis *d)
 {
-	for (size_t i = 0; i < s->n_sights; i++) {
-		const struct sight *v = &s->sights[i];
+	for (size_t i = 0; i < d->n_runs; i++) {
+		const struct run *run = &d->runs[i];
 
-		if (v->node >= 0 && !node_set_has(m->target, v->node) &&
-		    !interval_set_covers(&m->refused, v->start, sight_end(v, &s->geometry)))
+		if (mover_takes(s, run, m->target) &&
+		    !interval_set_covers(&m->refused, run->start, run->start + run->bytes))
 			return true;
 	}
 	return false;
 }
 
-node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct home *h,
-		      uint64_t remote_bytes, uint64_t now_ns)
+static bool may_begin(const struct mover *m, const struct snapshot *s, const struct whereabouts *w,
+		      uint64_t now_ns)
 {
-	mover_observe(m, h, now_ns);
-	if (m->target && (!mover_may_move(s, h) || !has_work(m, s)))
+	return w->remote_bytes > 0 && w->remote_bytes >= s->policy.min_gain_bytes &&
+	       now_ns >= mover_due_ns(m, &s->policy);
+}
+
+node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,
+		      const struct whereabouts *w, uint64_t now_ns)
+{
+	bool may_move = mover_may_move(s, &w->home);
+
+	mover_observe(m, &w->home, now_ns);
+	if (!m->target && may_move && may_begin(m, s, w, now_ns))
+		m->target = w->home.nodes;
+	if (m->target && (!may_move || !has_work(m, s, d)))
 		end(m, now_ns);
-	else if (!m->target && mover_may_move(s, h) && remote_bytes > 0 &&
-		 remote_bytes >= s->policy.min_gain_bytes && now_ns >= mover_due_ns(m, &s->policy))
-		m->target = h->nodes;
 	return m->target;
 }
 

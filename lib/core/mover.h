@@ -8,8 +8,8 @@
  * go back and forth. Pure. */
 
 #include "action.h"
-#include "home.h"
 #include "interval.h"
+#include "whereabouts.h"
 
 struct mover {
 	node_set_t home;
@@ -32,6 +32,10 @@ void mover_clear(struct mover *m);
  * device assignment, a userfaultfd). */
 bool mover_may_move(const struct snapshot *s, const struct home *h);
 
+/* Whether a move to the nodes takes the run along: it is elsewhere, and huge, remappable, copyable
+ * or of folios that cannot be told. What is swapped out, sparse, held or barred stays. */
+bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t target);
+
 /* Takes note of the home. A move to another one is over. */
 void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns);
 
@@ -39,10 +43,10 @@ void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns);
  * known. */
 uint64_t mover_due_ns(const struct mover *m, const struct policy *p);
 
-/* Begins, goes on with or ends a move. *s: sights of the last look; remote_bytes as in whereabouts.
- * Returns the nodes to which memory is moved now; 0: none. */
-node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct home *h,
-		      uint64_t remote_bytes, uint64_t now_ns);
+/* Begins, goes on with or ends a move. One that finds nothing to take is over as it begins. *d, *w:
+ * of the last look. Returns the nodes to which memory is moved now; 0: none. */
+node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,
+		      const struct whereabouts *w, uint64_t now_ns);
 
 /* Learns from an action of kind place; after: sorted sights of its range. What is not on the
  * target's node now is not tried again in this move; without room on the node (ENOMEM) the move is

@@ -5,6 +5,7 @@
 
 #include "array.h"
 #include "headroom.h"
+#include "mover.h"
 
 /* Measured on Linux 6.18 (KERNEL 0.2): a remap goes at about 100 GiB/s, a copy at 1.5 GiB/s. Only
  * the ratio matters. */
@@ -64,14 +65,6 @@ static bool run_is_for(const struct run *run, enum action_kind kind)
 	       (run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
 }
 
-/* What a move under way takes along, if it was not refused. */
-static bool run_may_be_placed(const struct maker *m, const struct run *run)
-{
-	return m->limits->home && run->node >= 0 && !node_set_has(m->limits->home, run->node) &&
-	       (run->state == BLOCK_HUGE || run_is_for(run, ACTION_REMAP) ||
-		run_is_for(run, ACTION_COPY));
-}
-
 /* How far the answer goes whether memory at `at` was refused by the move under way. */
 static hva_t end_of_refusal(const struct interval_set *refused, hva_t at, hva_t end,
 			    bool *ret_is_refused)
@@ -113,7 +106,7 @@ static int collect_spans(const struct maker *m, const struct diagnosis *d, run_f
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
-		bool may_be_placed = run_may_be_placed(m, run), is_refused = false;
+		bool may_be_placed = mover_takes(m->s, run, m->limits->home), is_refused = false;
 		hva_t end = run->start + run->bytes, next;
 
 		if (!is_wanted(run) || (is_for_place && !may_be_placed))

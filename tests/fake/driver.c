@@ -269,8 +269,8 @@ static void limit_places(struct driver *d, struct driver_vm *vm, struct plan_lim
 
 	if (d->host.n_nodes < 2)
 		return;
-	limits->home = mover_step(&vm->mover, &vm->snapshot, &vm->whereabouts.home,
-				  vm->whereabouts.remote_bytes, now_ns);
+	limits->home =
+		mover_step(&vm->mover, &vm->snapshot, &vm->diagnosis, &vm->whereabouts, now_ns);
 	if (!limits->home)
 		return;
 	limits->place_node = (int16_t)home_best_node(limits->home, &d->host);
