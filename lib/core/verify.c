@@ -120,7 +120,8 @@ static enum reason reason_of_stay(int err)
 	}
 }
 
-/* A move: what counts is where the blocks are; and none may have lost its size on the way. */
+/* A move: what counts is where the blocks are; and none may have lost its size on the way. What was
+ * not looked at again, for instance of a VM that ended, did not get worse. */
 static struct verdict verify_place(const struct action *a, const struct outcome *o,
 				   const struct looks *l, const struct mmu_geometry *g)
 {
@@ -132,16 +133,23 @@ static struct verdict verify_place(const struct action *a, const struct outcome 
 	struct verdict v = {
 		.action = a->id,
 		.effect = effect_of(there_before, there_after, a->target.bytes),
-		.huge_bytes_delta = (int64_t)(huge_after - huge_before),
 		.placed_bytes = sat_sub_u64(there_after, there_before),
 	};
 
 	if (there_after != a->target.bytes)
-		v.reason = o->err == 0 && was_not_looked_at(l->after, l->n_after, a, g)
-				   ? REASON_NOT_LOOKED_YET
-				   : reason_of_stay(o->err);
-	if (huge_after < huge_before)
+		v.reason = reason_of_stay(o->err);
+	if (was_not_looked_at(l->after, l->n_after, a, g)) {
+		v.effect = v.placed_bytes > 0 ? EFFECT_PARTIAL : EFFECT_NONE;
+		v.reason = o->err == 0 ? REASON_NOT_LOOKED_YET : v.reason;
+		return v;
+	}
+	v.huge_bytes_delta = (int64_t)(huge_after - huge_before);
+	if (huge_after < huge_before) {
 		v.effect = EFFECT_WORSE;
+		/* Without a free block the kernel moves the pages one by one (KERNEL 9.1). */
+		if (v.reason == REASON_NONE)
+			v.reason = REASON_NODE_FULL;
+	}
 	return v;
 }
 
