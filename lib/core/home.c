@@ -57,7 +57,8 @@ static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_sourc
 
 	if (named) {
 		*ret_source = HOME_POLICY;
-		return named;
+		/* The kernel moves nothing to where a cpuset lets it have no memory. */
+		return named & allowed ? named & allowed : named;
 	}
 	if (bound) {
 		*ret_source = HOME_VMM;

@@ -213,6 +213,19 @@ static void test_what_binds_a_vm_comes_first(void **state)
 	assert_int_equal(home_of(&b->s).vcpu_nodes, N0); /* all the same */
 }
 
+static void test_of_the_nodes_of_the_policy_those_that_the_cpuset_allows(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 3);
+	b->s.policy.nodes = N0 | N1;
+	expect_home(b, N0 | N1, HOME_POLICY);
+	b->s.vm.allowed_nodes = N1 | N2;
+	expect_home(b, N1, HOME_POLICY);
+	b->s.vm.allowed_nodes = N2; /* they contradict: the administrator's word stands */
+	expect_home(b, N0 | N1, HOME_POLICY);
+}
+
 static void test_a_cpuset_of_all_nodes_binds_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -252,6 +265,7 @@ static void test_follow_narrows_what_binds(void **state)
 	expect_home(b, N1, HOME_CPUSET);
 	b->s.vcpus[0].node = b->s.vcpus[1].node = 0; /* to where its memory may not be */
 	expect_home(b, N1 | N2, HOME_CPUSET);
+	b->s.vm.allowed_nodes = 0;
 	b->s.policy.nodes = N0 | N2;
 	expect_home(b, N0, HOME_POLICY);
 }
@@ -664,6 +678,7 @@ int main(void)
 		TEST(test_home_is_not_known_where_nobody_says),
 		TEST(test_home_is_where_the_vcpus_run),
 		TEST(test_what_binds_a_vm_comes_first),
+		TEST(test_of_the_nodes_of_the_policy_those_that_the_cpuset_allows),
 		TEST(test_a_cpuset_of_all_nodes_binds_nothing),
 		TEST(test_nodes_without_memory_are_no_home),
 		TEST(test_follow_narrows_what_binds),
