@@ -50,6 +50,7 @@ struct guest {
 	/* Where there are several nodes (guest_has_nodes()). */
 	struct mover mover;
 	struct whereabouts whereabouts; /* as of the last diagnosis, or reading of the vCPUs */
+	enum reason moves_held;		/* why a move under way does not go on; none: it does */
 	uint64_t vcpus_ns;		/* when they were read; 0: never */
 	const struct rule *rule;	/* into the config; NULL = main policy */
 	struct last_action last_action;

@@ -25,6 +25,7 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 	if (!guest_has_nodes(g, &m->host))
 		return;
 	limits->home = mover_step(&g->mover, &g->snapshot, &g->diagnosis, &g->whereabouts, now_ns);
+	g->moves_held = REASON_NONE;
 	if (!limits->home)
 		return;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
@@ -32,6 +33,7 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 	limits->refused = &g->mover.refused;
 	limits->place_allowance_bytes = governor_place_allowance(
 		&m->governor, &m->host, limits->place_node, now_ns, &ret->reason, &ret->retry_ns);
+	g->moves_held = ret->reason;
 	/* Where nothing can go now, what could be huge here shall be. */
 	if (ret->reason != REASON_NONE)
 		limits->home = 0;

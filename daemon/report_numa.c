@@ -140,7 +140,10 @@ struct json_object *report_numa(const struct manager *m, const struct guest *g)
 	add_u64(o, "remote_bytes", w->remote_bytes);
 	add_string(o, "verdict", whereabouts_verdict_name(w->verdict));
 	json_object_object_add(o, "findings", report_findings(w));
-	json_object_object_add(o, "moving", json_object_new_boolean(g->mover.target != 0));
+	json_object_object_add(
+		o, "moving",
+		json_object_new_boolean(g->mover.target != 0 && g->moves_held == REASON_NONE));
+	add_string(o, "moves_held", reason_slug(g->moves_held));
 	add_u64(o, "moved_bytes", g->mover.moved_bytes);
 	json_object_object_add(o, "moves_in_ns", report_wait(g, manager_now_ns(m)));
 	return o;

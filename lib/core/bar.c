@@ -192,7 +192,6 @@ bool region_is_countable(const struct region *r)
 
 bool region_is_movable(const struct region *r)
 {
-	return (r->backing == BACKING_ANON || r->backing == BACKING_SHMEM ||
-		r->backing == BACKING_FILE) &&
+	return (r->backing == BACKING_ANON || r->backing == BACKING_SHMEM) &&
 	       bar_of_special_flags(r) == REASON_NONE;
 }

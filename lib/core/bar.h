@@ -20,5 +20,6 @@ bool region_is_countable(const struct region *r);
 /* Some mapping of it is known to be armed with a userfaultfd. */
 bool vm_is_armed(const struct snapshot *s);
 
-/* It is pages of the kernel's own that can be on another node as well: no DAX, hugetlb, device. */
+/* Its pages are the guest's and can be on another node as well: no DAX, hugetlb, device; nor a file
+ * of a disk file system, whose pages others may use. */
 bool region_is_movable(const struct region *r);

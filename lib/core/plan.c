@@ -95,9 +95,9 @@ static bool is_copyable(const struct run *run)
 	return run_is_for(run, ACTION_COPY);
 }
 
-static bool is_one_folio(const struct run *run)
+static bool is_huge(const struct run *run)
 {
-	return run->state == BLOCK_HUGE || is_remappable(run);
+	return run->state == BLOCK_HUGE;
 }
 
 /* Spans of what passes the filter; of what is to be moved, or of what is not. */
@@ -106,7 +106,9 @@ static int collect_spans(const struct maker *m, const struct diagnosis *d, run_f
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
-		bool may_be_placed = mover_takes(m->s, run, m->limits->home), is_refused = false;
+		/* A remap costs nothing, and what it makes huge moves whole afterwards. */
+		bool may_be_placed = !is_remappable(run) && mover_takes(m->s, run, m->limits->home),
+		     is_refused = false;
 		hva_t end = run->start + run->bytes, next;
 
 		if (!is_wanted(run) || (is_for_place && !may_be_placed))
@@ -237,7 +239,7 @@ static int plan_spans_to_place(struct maker *m, const struct spans *spans, uint6
 
 static int plan_places(struct maker *m, const struct diagnosis *d)
 {
-	static const run_filter in_turn[] = {is_one_folio, is_copyable};
+	static const run_filter in_turn[] = {is_huge, is_copyable};
 	uint64_t left = align_down(m->limits->place_allowance_bytes, block_bytes(&m->s->geometry));
 	int r = 0;
 

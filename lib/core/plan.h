@@ -32,9 +32,9 @@ struct plan_limits {
 };
 
 /* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of what is
- * or will be huge without a copy first; then copies by address within the allowance, but for what
- * is to be moved: it would be huge on the wrong node. What is moved is not remapped in the same
- * plan. No action holds a block that is not remappable (copyable, or folio-unknown), none crosses a
+ * huge first (what can be remapped moves when it is huge); then copies by address within the
+ * allowance, but for what is to be moved: it would be huge on the wrong node. No action holds a
+ * block that is not remappable (copyable, or folio-unknown; to be moved: mover.h), none crosses a
  * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.
  * Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
 int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,

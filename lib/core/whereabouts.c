@@ -29,6 +29,9 @@ const char *whereabouts_verdict_name(enum whereabouts_verdict verdict)
 
 static uint64_t sight_bytes(const struct sight *s, const struct mmu_geometry *g)
 {
+	/* A folio is resident as a whole, however much of it is mapped. */
+	if (s->seen == SEEN_FOLIO)
+		return s->blocks * block_bytes(g);
 	return s->fill == FILL_UNKNOWN ? 0 : s->present_pages * page_bytes(g);
 }
 
@@ -146,9 +149,11 @@ static void find_full(struct whereabouts *w, const struct snapshot *s, uint64_t 
 }
 
 /* The cpuset keeps the memory away from where the vCPUs run. */
-static bool is_kept_away(const struct home *h)
+static bool is_kept_away(const struct home *h, const struct host *host)
 {
-	return h->source == HOME_CPUSET && h->vcpu_nodes && !(h->vcpu_nodes & h->nodes);
+	node_set_t runs_on = h->vcpu_nodes & host_node_set(host);
+
+	return h->source == HOME_CPUSET && runs_on && !(runs_on & h->nodes);
 }
 
 static void find(struct whereabouts *w, const struct snapshot *s, const struct diagnosis *d,
@@ -156,7 +161,7 @@ static void find(struct whereabouts *w, const struct snapshot *s, const struct d
 {
 	node_set_t without = w->home.nodes;
 
-	if (is_kept_away(&w->home))
+	if (is_kept_away(&w->home, &s->host))
 		add(w, s, REASON_PINNED_BY_CPUSET, node_set_first(w->home.nodes), w->home_bytes);
 	find_thrash(w, s);
 	find_tier(w, s);

@@ -38,6 +38,6 @@ struct whereabouts {
 };
 
 /* free_reserve_bytes: what the budget leaves alone of each node's free blocks. What is not counted
- * (sights with an unknown fill) is in no sum. */
+ * (sights with an unknown fill, but for whole folios) is in no sum. */
 struct whereabouts whereabouts_of(const struct snapshot *s, const struct diagnosis *d,
 				  uint64_t free_reserve_bytes);

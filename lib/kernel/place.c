@@ -128,7 +128,8 @@ static bool is_acceptable(const struct process *p, const struct target *t,
 			  const struct mmu_geometry *g)
 {
 	return t->pid == p->pid && t->starttime == p->starttime && t->bytes > 0 &&
-	       is_aligned(t->start | t->bytes, block_bytes(g)) && t->bytes <= CALL_BYTES_MAX &&
+	       is_aligned(t->start | t->bytes, block_bytes(g)) &&
+	       t->bytes <= max_u64(CALL_BYTES_MAX, block_bytes(g)) &&
 	       t->bytes <= UINT64_MAX - t->start;
 }
 

@@ -226,6 +226,24 @@ static void test_of_the_nodes_of_the_policy_those_that_the_cpuset_allows(void **
 	expect_home(b, N0 | N1, HOME_POLICY);
 }
 
+static void test_what_the_vmm_was_told_binds(void **state)
+{
+	struct bench *b = *state;
+
+	add_nodes(b, 3);
+	add_vcpus(b, 1, 0, 5000);
+	b->s.vm.bound_nodes = N1 | N2;
+	b->s.vm.allowed_nodes = N0 | N1;
+	expect_home(b, N1 | N2, HOME_VMM);
+	b->s.policy.placement = PLACEMENT_BIND;
+	expect_home(b, N1 | N2, HOME_VMM);
+	b->s.policy.nodes = N0;
+	expect_home(b, N0, HOME_POLICY);
+	b->s.policy.nodes = 0;
+	b->s.vm.bound_nodes = 1 << 7; /* no such node here */
+	expect_home(b, N0 | N1, HOME_CPUSET);
+}
+
 static void test_a_cpuset_of_all_nodes_binds_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -388,14 +406,16 @@ static void test_bytes_are_told_by_node(void **state)
 	build_sight(&b->s, BASE + 104 * BLOCK, 2, SEEN_SMALL, 8)->node = 1; /* half of each */
 	see(b, 106, 3, SEEN_SMALL, -1);
 	see(b, 109, 1, SEEN_SMALL, 64);
-	build_sight(&b->s, BASE + 110 * BLOCK, 9, SEEN_FOLIO, FILL_UNKNOWN)->node = 1;
+	build_sight(&b->s, BASE + 110 * BLOCK, 4, SEEN_SMALL, FILL_UNKNOWN)->node = 1;
+	/* Resident as a whole, however much of it is mapped. */
+	build_sight(&b->s, BASE + 114 * BLOCK, 5, SEEN_FOLIO, FILL_UNKNOWN)->node = 1;
 	build_sight(&b->s, BASE + 119 * BLOCK, 9, SEEN_NOTHING, 0)->node = -1;
 	w = judge(b, 0);
 	assert_int_equal(w.by_node[0], 40 * BLOCK);
-	assert_int_equal(w.by_node[1], 65 * BLOCK);
+	assert_int_equal(w.by_node[1], 70 * BLOCK);
 	assert_int_equal(w.unknown_bytes, 4 * BLOCK);
 	assert_int_equal(w.home_bytes, 40 * BLOCK);
-	assert_int_equal(w.remote_bytes, 65 * BLOCK);
+	assert_int_equal(w.remote_bytes, 70 * BLOCK);
 	expect_verdict(&w, WHEREABOUTS_REMOTE);
 }
 
@@ -588,6 +608,7 @@ static void random_nodes(uint64_t *seed, struct snapshot *s)
 			.has_cpus = !one_in(seed, 4),
 		};
 	s->host.is_numa_balancing = one_in(seed, 2);
+	s->vm.bound_nodes = one_in(seed, 4) ? random_below(seed, 16) : 0;
 	s->vm.allowed_nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
 	s->policy.nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
 	s->policy.placement = (enum placement)random_below(seed, PLACEMENT_MAX);
@@ -624,7 +645,9 @@ static void check_whereabouts(const struct snapshot *s, const struct whereabouts
 	for (int node = 0; node < NODE_SET_MAX; node++)
 		*(node_set_has(w->home.nodes, node) ? &home : &remote) += w->by_node[node];
 	for (size_t i = 0; i < s->n_sights; i++)
-		if (s->sights[i].fill != FILL_UNKNOWN)
+		if (s->sights[i].seen == SEEN_FOLIO)
+			counted += s->sights[i].blocks * block_bytes(&s->geometry);
+		else if (s->sights[i].fill != FILL_UNKNOWN)
 			counted += s->sights[i].present_pages * page_bytes(&s->geometry);
 	assert_int_equal(home + remote + w->unknown_bytes, counted);
 	assert_int_equal(w->home_bytes, home);
@@ -679,6 +702,7 @@ int main(void)
 		TEST(test_home_is_where_the_vcpus_run),
 		TEST(test_what_binds_a_vm_comes_first),
 		TEST(test_of_the_nodes_of_the_policy_those_that_the_cpuset_allows),
+		TEST(test_what_the_vmm_was_told_binds),
 		TEST(test_a_cpuset_of_all_nodes_binds_nothing),
 		TEST(test_nodes_without_memory_are_no_home),
 		TEST(test_follow_narrows_what_binds),
