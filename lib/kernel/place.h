@@ -8,14 +8,15 @@
 #include "process.h"
 #include "sight.h"
 
-/* One bounded move_pages(2) to a->node: one address for each block that is one folio (whose size
- * the kernel keeps, if the node has a free block; KERNEL 9.1), every page of any other; blocks that
- * are there already, or of which nothing is known, are left alone. sights: of a look just made,
- * sorted. Pages that other processes map as well are moved in a second call. Refuses (err = EINVAL,
- * no call) what collapse_act() refuses, or is longer than 64 MiB (or one block, where that is
- * more). err: 0, ENOMEM if the node had no room for some, else the errno of some page that did not
- * move, or of the call. The kernel goes by the pid: a process that ended in between could only be
- * mistaken for one that got its pid within the microseconds after it was seen alive, and that has
- * no memory at these addresses or would have it moved, never changed. */
+/* A few bounded move_pages(2) to a->node, one if nothing stands in the way: one address for each
+ * block that is one folio (whose size the kernel keeps, if the node has a free block; KERNEL 9.1),
+ * every page of any other; blocks that are there already, or of which nothing is known, are left
+ * alone. sights: of a look just made, sorted. Pages that other processes map as well are moved in a
+ * call of their own. Refuses (err = EINVAL, no call) what collapse_act() refuses, or is longer than
+ * 64 MiB. err: 0, ENOMEM if the node had no room for some, else the errno of some page that did not
+ * move (EBUSY where the kernel tells none: pinned, as a rule), or of the call. The kernel goes by
+ * the pid: a process that ended in between could only be mistaken for one that got its pid within
+ * the microseconds after it was seen alive, and that has no memory at these addresses or would have
+ * it moved, never changed. */
 struct outcome place_act(struct sys *sys, const struct process *p, const struct action *a,
 			 const struct sight *sights, size_t n, const struct mmu_geometry *g);
