@@ -46,16 +46,16 @@ static void read_distances(struct sys *sys, node_set_t online, const struct host
 	struct scanner s;
 	size_t used = 0;
 
+	node->distances[0] = '\0';
 	read_node_line(sys, node->id, "distance", text, sizeof(text));
 	s = (struct scanner){.at = text, .end = text + strlen(text)};
 	for (int id = 0; id < NODE_SET_MAX; id++) {
 		if (!node_set_has(online, id))
 			continue;
 		scan_blanks(&s);
-		if (!scan_u64(&s, &distances[id]))
+		if (!scan_u64(&s, &distances[id]) || distances[id] > UINT8_MAX)
 			return;
 	}
-	node->distances[0] = '\0';
 	for (uint16_t i = 0; i < h->n_nodes; i++) {
 		int id = h->nodes[i].id, n;
 
