@@ -24,7 +24,7 @@ static void try_cgroup(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct proc_stat stat = {.starttime = 4711};
+	struct proc_stat stat = {.starttime = 4711, .processor = 4711};
 	uint64_t total = 4711, resident = 4711;
 	char *text = malloc(size + 1);
 
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (stat_parse(text, size, &stat) < 0 && stat.starttime != 4711)
+	if (stat_parse(text, size, &stat) < 0 && (stat.starttime != 4711 || stat.processor != 4711))
 		abort();
 	if (statm_parse(text, size, &total, &resident) < 0 && (total != 4711 || resident != 4711))
 		abort();

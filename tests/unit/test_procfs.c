@@ -223,11 +223,61 @@ static void stat_survives_any_name(void **state)
 	}
 }
 
+#define STAT_TO_28                                                          \
+	"77 (q) S 1 2 3 0 -1 4194560 901 11 0 0 1 2 3 4 20 0 1 0 5555 6 7 " \
+	"9 94000 95000 140000"
+
+/* What Linux writes behind field 28, up to 39 where the processor is. */
+static void processor_is_read_where_it_is(void **state)
+{
+	static const struct {
+		const char *rest;
+		uint64_t processor;
+	} cases[] = {
+		{"", UINT64_MAX},
+		{" 0", UINT64_MAX},
+		{" 0 0 0 0 0 0 0 0 0 -1", UINT64_MAX},
+		{" 0 0 0 0 0 0 0 0 0 -1 ", UINT64_MAX},
+		{" 0 0 0 0 0 0 0 0 0 -1\n", UINT64_MAX},
+		{" 0 0 0 0 0 0 0 0 0 -1 5", 5},
+		{" 0 0 0 0 0 0 0 0 0 -1 5\n", 5},
+		{" 0 0 0 0 0 0 0 18446744073709551615 0 17 0 7 0 0 0 0 0\n", 0},
+		{" 1 2 3 4 5 6 7 8 9 10 18446744073709551615 12", UINT64_MAX},
+	};
+	struct proc_stat stat;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[512];
+		int n = snprintf(text, sizeof(text), STAT_TO_28 "%s", cases[i].rest);
+
+		stat.processor = 4711;
+		assert_int_equal(stat_parse(text, (size_t)n, &stat), 0);
+		if (stat.processor != cases[i].processor)
+			fail_msg("\"%s\": %llu", cases[i].rest, (unsigned long long)stat.processor);
+		assert_int_equal(stat.starttime, 5555);
+	}
+}
+
+static void broken_processor_is_refused(void **state)
+{
+	static const char *const words[] = {"x", "-1", "5x", "0x5", "18446744073709551616"};
+	struct proc_stat stat = {.processor = 4711};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		char text[512];
+		int n = snprintf(text, sizeof(text), STAT_TO_28 " 0 0 0 0 0 0 0 0 0 17 %s 0 0\n",
+				 words[i]);
+
+		assert_int_equal(stat_parse(text, (size_t)n, &stat), -EINVAL);
+		assert_int_equal(stat.processor, 4711);
+	}
+}
+
 static void broken_stat_is_refused(void **state)
 {
-	static const char good[] =
-		"77 (q) S 1 2 3 0 -1 4194560 901 11 0 0 1 2 3 4 20 0 1 0 5555 6 7 "
-		"9 94000 95000 140000";
+	static const char good[] = STAT_TO_28;
 	struct proc_stat stat = {.starttime = 4711};
 
 	(void)state;
@@ -468,6 +518,8 @@ int main(void)
 		cmocka_unit_test(sizes_are_read),
 		cmocka_unit_test(hostile_sizes_are_refused),
 		cmocka_unit_test(stat_survives_any_name),
+		cmocka_unit_test(processor_is_read_where_it_is),
+		cmocka_unit_test(broken_processor_is_refused),
 		cmocka_unit_test(broken_stat_is_refused),
 		cmocka_unit_test(statm_is_strict),
 		cmocka_unit_test(qemu_names_are_found),
