@@ -34,14 +34,16 @@ static void read_exe(const struct process *p, struct vm *vm)
 		vm_sanitize(vm->exe, sizeof(vm->exe), target);
 }
 
-/* "Mems_allowed_list:	0-1" */
+/* "Mems_allowed_list:	0-1". The kernel can have 1024 nodes; of a list that is cut the last number
+ * would be another one. */
 static void take_allowed_nodes(struct scanner rest, struct vm *vm)
 {
-	char text[NODE_SET_TEXT_MAX];
+	char text[4096];
+	int n;
 
 	scan_blanks(&rest);
-	(void)snprintf(text, sizeof(text), "%.*s", (int)(rest.end - rest.at), rest.at);
-	if (node_set_parse(text, &vm->allowed_nodes) < 0)
+	n = snprintf(text, sizeof(text), "%.*s", (int)(rest.end - rest.at), rest.at);
+	if (n < 0 || (size_t)n >= sizeof(text) || node_set_parse(text, &vm->allowed_nodes) < 0)
 		vm->allowed_nodes = 0;
 }
 
@@ -188,6 +190,7 @@ int vm_refresh(struct sys *sys, const struct process *p, struct vm *vm)
 	int r;
 
 	fresh.is_thp_disabled = false;
+	fresh.allowed_nodes = 0;
 	r = read_facts(sys, p, &fresh);
 	if (r < 0)
 		return r;

@@ -233,6 +233,92 @@ static void prctl_and_uffd_are_seen(void **state)
 	assert_true(host_has_userfaultfd(&t->sys));
 }
 
+static void allowed_nodes_are_read(void **state)
+{
+	static const struct {
+		const char *lines;
+		node_set_t nodes;
+	} cases[] = {
+		{"Mems_allowed:\t00000000,00000003\nMems_allowed_list:\t0-1\n", 3},
+		{"Mems_allowed_list:\t1\n", 2},
+		{"Mems_allowed_list:\t0,2-3\nvoluntary_ctxt_switches:\t1\n", 13},
+		{"Mems_allowed_list:\t63-1023\n", UINT64_C(1) << 63},
+		{"Mems_allowed_list:\t0-4294967295\n", UINT64_MAX},
+		{"Mems_allowed_list:\t64\n", 0},
+		{"Mems_allowed_list:\t\n", 0},
+		{"Mems_allowed_list:", 0},
+		{"Mems_allowed_list:\t1-0\n", 0},
+		{"Mems_allowed_list:\tx\n", 0},
+		{"Mems_allowed_list:\t0 1\n", 0},
+		{"Mems_allowed_list:\t99999999999999999999\n", 0},
+		{"Mems_allowed_lists:\t1\n", 0},
+		{"Mems_allowed:\t1\n", 0},
+		{" Mems_allowed_list:\t1\n", 0},
+		{"Name:\tMems_allowed_list:\t1\n", 0},
+		{"", 0},
+	};
+	struct tree *t = *state;
+
+	put_process(t, "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm vm;
+		char text[256];
+
+		(void)snprintf(text, sizeof(text), "Name:\tq\nUid:\t1\t2\t3\t4\n%s",
+			       cases[i].lines);
+		put(t, "proc/77/status", text);
+		assert_int_equal(vm_identify(&t->sys, &t->process, &vm), 0);
+		if (vm.allowed_nodes != cases[i].nodes)
+			fail_msg("\"%s\": %llx", cases[i].lines,
+				 (unsigned long long)vm.allowed_nodes);
+		assert_int_equal(vm.uid, 2);
+	}
+}
+
+/* Every third node of 1024: where such a list was cut, its last number would be another node. */
+static void long_lists_of_nodes_are_read(void **state)
+{
+	struct tree *t = *state;
+	struct vm *vm = &t->snapshot.vm;
+	char text[8192] = "Uid:\t1\t2\t3\t4\nMems_allowed_list:\t";
+	size_t used = strlen(text);
+
+	put_process(t, "");
+	for (int i = 62; i < 1024; i += 3)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%d,", i);
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(text + used, sizeof(text) - used, "%d\n", i);
+		put(t, "proc/77/status", text);
+		assert_int_equal(vm_refresh(&t->sys, &t->process, vm), 0);
+		assert_true(vm->allowed_nodes == (UINT64_C(1) << 62 | UINT64_C(1) << i));
+	}
+	/* Longer than any that there is: not known. */
+	for (int i = 0; i < 1000; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "999,");
+	(void)snprintf(text + used, sizeof(text) - used, "1\n");
+	put(t, "proc/77/status", text);
+	assert_int_equal(vm_refresh(&t->sys, &t->process, vm), 0);
+	assert_int_equal(vm->allowed_nodes, 0);
+}
+
+/* What was read before does not stay when it is there no more, or cannot be read. */
+static void allowed_nodes_are_refreshed(void **state)
+{
+	struct tree *t = *state;
+	struct vm *vm = &t->snapshot.vm;
+
+	put_process(t, "");
+	put(t, "proc/77/status", "Uid:\t1\t2\t3\t4\nMems_allowed_list:\t0-1\n");
+	assert_int_equal(vm_refresh(&t->sys, &t->process, vm), 0);
+	assert_int_equal(vm->allowed_nodes, 3);
+	put(t, "proc/77/status", "Uid:\t1\t2\t3\t4\nMems_allowed_list:\t1\n");
+	assert_int_equal(vm_refresh(&t->sys, &t->process, vm), 0);
+	assert_int_equal(vm->allowed_nodes, 2);
+	put(t, "proc/77/status", "Uid:\t1\t2\t3\t4\n");
+	assert_int_equal(vm_refresh(&t->sys, &t->process, vm), 0);
+	assert_int_equal(vm->allowed_nodes, 0);
+}
+
 static void empty_slab_cache_rules_uffd_out(void **state)
 {
 	static const char file[] = "sys/kernel/slab/userfaultfd_ctx_cache/total_objects";
@@ -588,6 +674,9 @@ int main(void)
 		TREE_TEST(vm_is_identified),
 		TREE_TEST(name_comes_from_qemu_then_comm),
 		TREE_TEST(prctl_and_uffd_are_seen),
+		TREE_TEST(allowed_nodes_are_read),
+		TREE_TEST(long_lists_of_nodes_are_read),
+		TREE_TEST(allowed_nodes_are_refreshed),
 		TREE_TEST(empty_slab_cache_rules_uffd_out),
 		TREE_TEST(vanished_process_is_an_outcome),
 		TREE_TEST(size_is_checked_cheaply),
