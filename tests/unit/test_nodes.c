@@ -195,8 +195,16 @@ static void nodes_without_memory_are_left_out_of_rows(void **state)
 static void broken_rows_are_unknown(void **state)
 {
 	static const char *const rows[] = {
-		"10\n", "",	   "\n",       "10 x\n",
-		"x\n",	"10,20\n", "-10 20\n", "99999999999999999999 10\n",
+		"10\n",
+		"",
+		"\n",
+		"10 x\n",
+		"x\n",
+		"10,20\n",
+		"-10 20\n",
+		"99999999999999999999 10\n",
+		"10 4294967306\n",
+		"10 256\n",
 	};
 	static const int ids[] = {0, 1};
 	struct world *w = *state;

@@ -307,7 +307,11 @@ static int of_every_kind(hva_t page, int flags)
 	uint64_t i = page / PAGE % PAGES;
 
 	(void)flags;
-	return i == 3 ? -EBUSY : i == 5 ? -ENOENT : i == 6 ? -EFAULT : i == 7 ? -ENOMEM : MOVES;
+	return i == 3 || i == 9 ? -EBUSY
+	       : i == 5		? -ENOENT
+	       : i == 6		? -EFAULT
+	       : i == 7		? -ENOMEM
+				: MOVES;
 }
 
 static int busy_or_absent(hva_t page, int flags)
