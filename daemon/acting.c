@@ -171,6 +171,7 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 	 * workers. */
 	j->is_alone = a->kind != ACTION_REMAP;
 	j->min_populated_bp = g->snapshot.policy.min_populated_bp;
+	j->free_reserve_bytes = m->governor.budget.free_reserve_bytes;
 	j->had_uffd = g->snapshot.vm.has_uffd;
 	j->must_confirm =
 		a->kind != ACTION_REMAP || manager_now_ns(m) > g->looked_ns + LOOK_FRESH_NS;

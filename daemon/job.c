@@ -9,6 +9,7 @@
 #include "collapse.h"
 #include "confirm.h"
 #include "descriptors.h"
+#include "hostfacts.h"
 #include "inventory.h"
 #include "place.h"
 #include "vcpus.h"
@@ -126,8 +127,23 @@ static int look_again(struct job *j)
 	return r;
 }
 
+/* A folio that finds no free block on the node is taken apart, and the kernel does not say so:
+ * others may have taken what was free when the plan was made. */
+static bool has_room(struct sys *sys, const struct job *j)
+{
+	struct host host = {0};
+	const struct host_node *node;
+
+	(void)host_read_memory(sys, &j->look.geometry, &host);
+	node = host_find_node(&host, j->action.node);
+	return node &&
+	       sat_sub_u64(node->free_block_bytes, j->free_reserve_bytes) >= j->action.target.bytes;
+}
+
 static struct outcome act(struct sys *sys, const struct job *j)
 {
+	if (j->action.kind == ACTION_PLACE && !has_room(sys, j))
+		return (struct outcome){.action = j->action.id, .err = ENOMEM};
 	if (j->action.kind == ACTION_PLACE)
 		return place_act(sys, j->process, &j->action, j->before, j->n_before,
 				 &j->look.geometry);

@@ -27,13 +27,14 @@ struct job {
 	struct look look;	 /* for LOOK, COUNT, EDGES, ACT */
 	hva_t start, end;
 	uint32_t region;
-	bool want_flags;	   /* SURVEY */
-	bool want_vcpus;	   /* SIGNS, SURVEY */
-	uint16_t min_populated_bp; /* ACT copy: what each block must still have */
-	bool had_uffd;		   /* ACT: the VMM held a userfaultfd at the survey */
-	bool must_confirm;	   /* ACT: look once more before the call */
-	bool is_alone;		   /* ACT: never beside another such job of its guest */
-	bool is_dry_run;	   /* ACT: everything but the call */
+	bool want_flags;	     /* SURVEY */
+	bool want_vcpus;	     /* SIGNS, SURVEY */
+	uint16_t min_populated_bp;   /* ACT copy: what each block must still have */
+	uint64_t free_reserve_bytes; /* ACT place: what the node must have left */
+	bool had_uffd;		     /* ACT: the VMM held a userfaultfd at the survey */
+	bool must_confirm;	     /* ACT: look once more before the call */
+	bool is_alone;		     /* ACT: never beside another such job of its guest */
+	bool is_dry_run;	     /* ACT: everything but the call */
 	struct action action;
 	/* ACT: the second look covers this and is cut to [start, end): the region, where the kernel
 	 * has no PAGEMAP_SCAN and tells huge from small only for a whole VMA. Else empty. */

@@ -121,7 +121,9 @@ int mover_learn(struct mover *m, const struct action *a, const struct outcome *o
 				      sights_bytes_on(before, n_before, a->node, start, stop, g));
 	if (!m->target)
 		return 0;
-	if (o->err == ENOMEM) {
+	/* Kernels do not always say that the node had no free block (kernel/place.h). */
+	if (o->err == ENOMEM || sights_huge_bytes(after, n_after, start, stop, g) <
+					sights_huge_bytes(before, n_before, start, stop, g)) {
 		end(m, now_ns);
 		return 0;
 	}

@@ -49,8 +49,8 @@ node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct di
 		      const struct whereabouts *w, uint64_t now_ns);
 
 /* Learns from an action of kind place; after: sorted sights of its range. What is not on the
- * target's node now is not tried again in this move; without room on the node (ENOMEM) the move is
- * over. 0 or -ENOMEM. */
+ * target's node now is not tried again in this move; without room on the node (ENOMEM, or a huge
+ * page that lost its size) the move is over. 0 or -ENOMEM. */
 int mover_learn(struct mover *m, const struct action *a, const struct outcome *o,
 		const struct sight *before, size_t n_before, const struct sight *after,
 		size_t n_after, const struct mmu_geometry *g, uint64_t now_ns);

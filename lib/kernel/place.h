@@ -18,11 +18,11 @@
  * is mapped nowhere any more (measured on Linux 6.1, 6.12 and 7.3). So who calls sees to it that
  * there is room, and looks again: err does not tell.
  *
- * Refuses (err = EINVAL, no call) what collapse_act() refuses, or is longer than 64 MiB. err: 0,
- * ENOMEM if the node had no room for some small page, else the errno of some page that did not move
- * (EBUSY where the kernel tells none: it is pinned, or there was no room for a folio), or of the
- * call. The kernel goes by the pid: a process that ended in between could only be mistaken for one
- * that got its pid within the microseconds after it was seen alive, and that has no memory at these
- * addresses or would have it moved, never changed. */
+ * Refuses (err = EINVAL, no call) what collapse_act() refuses, or is longer than 64 MiB (or one
+ * block, if that is more). err: 0, ENOMEM if the node had no room for some small page, else the
+ * errno of some page that did not move (EBUSY where the kernel tells none: it is pinned, or there
+ * was no room for a folio), or of the call. The kernel goes by the pid: a process that ended in
+ * between could only be mistaken for one that got its pid within the microseconds after it was seen
+ * alive, and that has no memory at these addresses or would have it moved, never changed. */
 struct outcome place_act(struct sys *sys, const struct process *p, const struct action *a,
 			 const struct sight *sights, size_t n, const struct mmu_geometry *g);

@@ -424,6 +424,20 @@ static void test_without_room_the_move_is_over(void **state)
 	assert_int_equal(b->m.ended_ns, 2 * STABLE);
 }
 
+/* The kernel says that all is well, and the huge pages came in pieces. */
+static void test_what_lost_its_size_ends_the_move(void **state)
+{
+	struct bench *b = *state;
+	struct sight after = sight_of(0, 8, 0);
+
+	move(b);
+	after.seen = SEEN_SMALL;
+	assert_int_equal(learn(b, 0, 8, 0, &after, 1, 2 * STABLE), 0);
+	assert_int_equal(b->m.target, 0);
+	assert_int_equal(b->m.moved_bytes, 8 * BLOCK);
+	assert_int_equal(mover_due_ns(&b->m, &b->s.policy), 2 * STABLE + INTERVAL);
+}
+
 static void test_what_comes_back_late_is_counted_and_not_refused(void **state)
 {
 	struct bench *b = *state;
@@ -872,6 +886,7 @@ int main(void)
 		TEST(test_when_all_was_refused_the_move_is_over),
 		TEST(test_refusals_are_of_the_target_alone),
 		TEST(test_without_room_the_move_is_over),
+		TEST(test_what_lost_its_size_ends_the_move),
 		TEST(test_what_comes_back_late_is_counted_and_not_refused),
 		TEST(test_moved_bytes_are_those_that_came),
 		TEST(test_times_saturate),
