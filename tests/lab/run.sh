@@ -10,7 +10,9 @@
 #
 # A scenario is tests/lab/scenarios/NAME.sh, run there as root on a booted system with the built programs in
 # /lab/build, the tests in /lab/tests and thpd installed as `make install` does it. The machine has 2 processors,
-# 4 GiB and an NVDIMM of 4 GiB on each of two nodes, and /dev/kvm. What it said is kept in build/lab/runs/KERNEL-SCENARIO/.
+# 4 GiB and an NVDIMM of 4 GiB on each of two nodes, and /dev/kvm. A scenario that needs more nodes says so in a line
+# "# machine: 4 nodes" of its own; each has a processor and its share of the memory. What it said is kept in
+# build/lab/runs/KERNEL-SCENARIO/.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
@@ -19,6 +21,8 @@ LAB=$PWD/build/lab
 RUN=$LAB/runs/$KERNEL-${SCENARIO//\//-}
 : "${LAB_PMEM:=$RUN}" "${LAB_CUT:=}" "${LAB_KIND:=xfs}"
 SECONDS_MAX=${LAB_SECONDS:-600}
+NODES=$(sed -n 's/^# machine: \([0-9]*\) nodes$/\1/p' "tests/lab/scenarios/$SCENARIO.sh" 2>/dev/null || true)
+: "${NODES:=2}"
 PMEM=()
 # A complaint of the kernel fails the run, whatever the scenario says.
 COMPLAINTS='WARNING: |BUG: |Oops|possible (recursive|circular) locking|Kernel panic|blocked for more than'
@@ -78,16 +82,25 @@ add_pmem() {
 	done
 }
 
-# Two nodes, MTTCG, EPYC, QEMU 10: solid, where QEMU 7.2 oopses in early boot and a single TCG thread locks up.
+# A processor a node; the memory is shared out.
+nodes() { # COUNT
+	local node
+	printf '%s\n' -smp "$1,sockets=$1"
+	for ((node = 0; node < $1; node++)); do
+		printf '%s\n' -object "memory-backend-ram,id=m$node,size=$((4096 / $1))M" \
+			-numa "node,nodeid=$node,memdev=m$node,cpus=$node"
+	done
+}
+
+# MTTCG, EPYC, QEMU 10: solid, where QEMU 7.2 oopses in early boot and a single TCG thread locks up.
 boot() { # QEMU-OPTIONS... for the serial ports
+	local nodes
+	mapfile -t nodes < <(nodes "$NODES")
 	exec nice -n 10 timeout -k 5 "$SECONDS_MAX" "$LAB/qemu/usr/bin/qemu-system-x86_64" \
 		-L "$LAB/qemu/usr/share/qemu" -L /usr/share/seabios -L /usr/share/qemu \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-machine q35,hpet=off,nvdimm=on -accel tcg,thread=multi,tb-size=512 -cpu EPYC -smp 2,sockets=2 \
-		-m 4G,slots=4,maxmem=64G \
-		-object memory-backend-ram,id=m0,size=2G -object memory-backend-ram,id=m1,size=2G \
-		-numa node,nodeid=0,memdev=m0,cpus=0 -numa node,nodeid=1,memdev=m1,cpus=1 \
-		"${PMEM[@]}" \
+		-machine q35,hpet=off,nvdimm=on -accel tcg,thread=multi,tb-size=512 -cpu EPYC \
+		-m 4G,slots=4,maxmem=64G "${nodes[@]}" "${PMEM[@]}" \
 		-drive "file=$LAB/image,if=none,id=d0,format=raw,readonly=on" -device virtio-blk-pci,drive=d0 \
 		-object rng-random,id=r0,filename=/dev/urandom -device virtio-rng-pci,rng=r0 \
 		-kernel "$LAB/kernel-$KERNEL.vmlinuz" -initrd "$RUN/initrd" \
