@@ -30,7 +30,7 @@
  *   arm ID, disarm ID
  *               a userfaultfd that another process holds, as during post-copy
  *   frames ID   `ok sum=0xN`: the same number as long as every page stays where it is
- *   nodes ID    `ok node0=BYTES node1=BYTES absent=BYTES`: which node each page is on (move_pages),
+ *   nodes ID    `ok node0=BYTES ... node3=BYTES absent=BYTES`: which node each page is on,
  *               and what is not mapped by this process
  *   host ID     `ok huge=BYTES present=BYTES`: what this process's page table says. It walks the
  *               page table: not for device-dax with 1 GiB pages, which that would split
@@ -141,9 +141,12 @@ static int do_nodes(struct vmm *v, struct request *q)
 	int r = slot_count_nodes(q->slot, &n);
 
 	(void)v;
-	return r < 0 ? r
-		     : answer("ok node0=%" PRIu64 " node1=%" PRIu64 " absent=%" PRIu64 "\n",
-			      n.bytes[0], n.bytes[1], n.absent_bytes);
+	if (r < 0)
+		return r;
+	printf("ok");
+	for (int node = 0; node < SLOT_NODES; node++)
+		printf(" node%d=%" PRIu64, node, n.bytes[node]);
+	return answer(" absent=%" PRIu64 "\n", n.absent_bytes);
 }
 
 static int do_host(struct vmm *v, struct request *q)

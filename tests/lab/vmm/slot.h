@@ -65,7 +65,7 @@ int slot_sum_frames(const struct slot *s, uint64_t *ret_sum);
 
 /* Where the kernel says that the slot's pages are (move_pages): bytes on each node, and what this
  * process has no page for. -ERANGE if one is on a node beyond these. */
-enum { SLOT_NODES = 2 };
+enum { SLOT_NODES = 4 };
 
 struct slot_nodes {
 	uint64_t bytes[SLOT_NODES];
