@@ -20,6 +20,7 @@ bench_look() {
 		base=$T/look.$state.smaps
 		look_row $state smaps "reading smaps" ratio=1
 		look_row $state look "thpd's look" against="$base" wanted="${wanted[$state]:-}"
+		look_row $state nodes "the same, and on which node each block lies" against="$base"
 		look_row $state count "thpd's count of every page, only where it decides something" against="$base"
 	done
 }

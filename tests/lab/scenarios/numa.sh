@@ -86,7 +86,7 @@ follow() {
 		'|"\(.verdict) \(.home_bytes) \(.remote_bytes) \(.findings)"' "home $BYTES 0 []"
 	ok "follow: and how much it moved" has_moved vmm-a $BYTES
 	ends_well follow vmm-a
-	note "$line, touched $(spte_counts vmm-a)"
+	note "$line, touched $(spte_counts vmm-a), worst step $(slowest_step vmm-a) ms"
 }
 
 # A scheduler that cannot make up its mind: its vCPU is nowhere for long.
@@ -254,7 +254,7 @@ noted() {
 	"${@:3}"
 	line=$(row "$1" "$2" $(($(now_ms) - began)))
 	ok "others: $2: no write was lost" guest_is_well "$1"
-	note "$line, touched $(spte_counts "$1")"
+	note "$line, touched $(spte_counts "$1"), worst step $(slowest_step "$1") ms"
 	stop_holder "$1"
 }
 
