@@ -132,7 +132,7 @@ placements() {
 
 # They are made huge as well, and in the end on the right node: whichever thpd does first.
 kinds() {
-	local name
+	local name began line
 	place follow 2s MoveInterval=10s
 	ok "kinds: huge folios mapped page by page" guest_at_work vmm-pte memfd small huge pte || return
 	# The policy of a process, as numactl sets it, is not one of its memory: it does not forbid a move.
@@ -146,11 +146,14 @@ kinds() {
 	done
 	ok "kinds: vmm-ano: huge in the guest" is_mapped vmm-ano "$HUGE"
 	thpd_comes kinds
+	began=$(now_ms)
 	for name in vmm-pte vmm-sml vmm-ano; do
 		ok "kinds: $name: all of it is on node 0" wait_until "$THPD_DEADLINE" lies_on $name 0
 		ok "kinds: $name: huge on the host" wait_until "$THPD_DEADLINE" holder_is_huge $name
+		line=$(row $name "thpd, $name (waits 2 s)" $(($(now_ms) - began)))
 		ok "kinds: $name: and there it stays" lies_on $name 0
 		ends_well "kinds: $name" $name
+		note "$line, touched $(spte_counts $name), worst step $(slowest_step $name) ms"
 	done
 }
 
