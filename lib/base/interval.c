@@ -98,6 +98,13 @@ bool interval_set_overlaps(const struct interval_set *set, uint64_t start, uint6
 	return i < set->n_items && set->items[i].start < end;
 }
 
+const struct interval *interval_set_find(const struct interval_set *set, uint64_t address)
+{
+	size_t i = address == UINT64_MAX ? set->n_items : first_ending_from(set, address + 1);
+
+	return i < set->n_items ? &set->items[i] : NULL;
+}
+
 uint64_t interval_set_bytes(const struct interval_set *set)
 {
 	uint64_t bytes = 0;

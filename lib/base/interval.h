@@ -27,5 +27,7 @@ int interval_set_remove(struct interval_set *set, uint64_t start,
 			uint64_t end); /* 0 or -ENOMEM (a removal may split) */
 bool interval_set_covers(const struct interval_set *set, uint64_t start, uint64_t end);
 bool interval_set_overlaps(const struct interval_set *set, uint64_t start, uint64_t end);
+/* The first that ends behind the address: the one that holds it, or the next; NULL: none. */
+const struct interval *interval_set_find(const struct interval_set *set, uint64_t address);
 uint64_t interval_set_bytes(const struct interval_set *set);
 void interval_set_clear(struct interval_set *set); /* frees; usable again */

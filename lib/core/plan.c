@@ -69,18 +69,12 @@ static bool run_is_for(const struct run *run, enum action_kind kind)
 static hva_t end_of_refusal(const struct interval_set *refused, hva_t at, hva_t end,
 			    bool *ret_is_refused)
 {
-	*ret_is_refused = false;
-	for (size_t i = 0; refused && i < refused->n_items; i++) {
-		const struct interval *item = &refused->items[i];
+	const struct interval *item = refused ? interval_set_find(refused, at) : NULL;
 
-		if (item->end <= at)
-			continue;
-		if (item->start > at)
-			return min_u64(item->start, end);
-		*ret_is_refused = true;
-		return min_u64(item->end, end);
-	}
-	return end;
+	*ret_is_refused = item && item->start <= at;
+	if (!item)
+		return end;
+	return min_u64(*ret_is_refused ? item->end : item->start, end);
 }
 
 typedef bool (*run_filter)(const struct run *run);

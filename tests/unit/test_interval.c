@@ -30,6 +30,22 @@ static void check_form(const struct interval_set *set)
 	}
 }
 
+static void check_find(const struct interval_set *set, const bool *model, uint64_t address)
+{
+	const struct interval *found = interval_set_find(set, address);
+	uint64_t next = address;
+
+	while (next < UNIVERSE && !model[next])
+		next++;
+	if (next == UNIVERSE) {
+		assert_null(found);
+		return;
+	}
+	assert_non_null(found);
+	assert_true(found->start <= next && next < found->end);
+	assert_true(next == address || found->start == next);
+}
+
 static void check_against(const struct interval_set *set, const bool *model, uint32_t *seed)
 {
 	uint64_t start = random_next(seed) % UNIVERSE;
@@ -39,6 +55,7 @@ static void check_against(const struct interval_set *set, const bool *model, uin
 		bytes += model[i];
 		hits += model[i] && i >= start && i < end;
 		assert_int_equal(interval_set_covers(set, i, i + 1), model[i]);
+		check_find(set, model, i);
 	}
 	assert_int_equal(interval_set_bytes(set), bytes);
 	assert_int_equal(interval_set_overlaps(set, start, end), hits > 0);
@@ -82,6 +99,8 @@ static void the_ends_of_the_world_do_not_wrap(void **state)
 	assert_int_equal(set.n_items, 1);
 	assert_true(interval_set_covers(&set, 0, UINT64_MAX));
 	assert_int_equal(interval_set_bytes(&set), UINT64_MAX);
+	assert_non_null(interval_set_find(&set, UINT64_MAX - 1));
+	assert_null(interval_set_find(&set, UINT64_MAX));
 	interval_set_clear(&set);
 }
 

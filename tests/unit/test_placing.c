@@ -2,6 +2,7 @@
 /* Moves to another node, one by one: planned, granted, confirmed, verified. When a VM's memory is
  * moved at all: test_mover.c. */
 #include <errno.h>
+#include <time.h>
 
 #include "confirm.h"
 #include "governor.h"
@@ -196,6 +197,41 @@ static void test_what_was_refused_is_made_huge_where_it_is(void **state)
 	expect_action(b, 2, ACTION_COPY, 0, 1);
 	expect_action(b, 3, ACTION_COPY, 3, 1);
 	expect_action(b, 4, ACTION_COPY, 7, 1);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* A VMM chooses how many pieces of its memory stay: each second block of 128 GiB. A plan is made in
+ * the event loop, so it may not cost much more than the diagnosis. */
+static void test_many_refusals_are_cheap(void **state)
+{
+	enum { MANY = 65536 };
+	struct bench *b = *state;
+	struct diagnosis d = DIAGNOSIS_INIT;
+	uint64_t began_ns, judged_ns, planned_ns;
+
+	b->s.regions[0].end = BASE + MANY * BLOCK;
+	for (uint32_t i = 0; i < MANY; i++) {
+		see(&b->s, i, 1, SEEN_HUGE, i % 2);
+		if (i % 2)
+			assert_int_equal(interval_set_add(&b->refused, BASE + i * BLOCK,
+							  BASE + (i + 1) * BLOCK),
+					 0);
+	}
+	began_ns = cpu_ns();
+	assert_int_equal(diagnose(&b->s, b->s.taken_ns, &d), 0);
+	judged_ns = cpu_ns();
+	assert_int_equal(plan_make(&b->s, &d, &b->limits, &b->p), 0);
+	planned_ns = cpu_ns();
+	assert_int_equal(b->p.n_actions, 0);
+	assert_true(planned_ns - judged_ns < 20 * (judged_ns - began_ns));
+	diagnosis_clear(&d);
 }
 
 static void test_what_never_goes(void **state)
@@ -893,6 +929,7 @@ int main(void)
 		TEST(test_moves_come_out_of_both_allowances),
 		TEST(test_what_waits_for_its_move_is_not_copied_before),
 		TEST(test_what_was_refused_is_made_huge_where_it_is),
+		TEST(test_many_refusals_are_cheap),
 		TEST(test_what_never_goes),
 		TEST(test_nothing_moves_unless_full_and_not_paused),
 		TEST(test_moves_count_against_the_number_of_actions),
