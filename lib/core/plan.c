@@ -89,9 +89,10 @@ static bool is_copyable(const struct run *run)
 	return run_is_for(run, ACTION_COPY);
 }
 
-static bool is_huge(const struct run *run)
+/* One folio a block. */
+static bool is_whole(const struct run *run)
 {
-	return run->state == BLOCK_HUGE;
+	return run->state == BLOCK_HUGE || is_remappable(run);
 }
 
 /* Spans of what passes the filter; of what is to be moved, or of what is not. */
@@ -101,7 +102,8 @@ static int collect_spans(const struct maker *m, const struct diagnosis *d, run_f
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
 		/* A remap costs nothing, and what it makes huge moves whole afterwards. */
-		bool may_be_placed = !is_remappable(run) && mover_takes(m->s, run, m->limits->home),
+		bool is_first_remapped = is_remappable(run) && m->s->policy.may_remap,
+		     may_be_placed = !is_first_remapped && mover_takes(m->s, run, m->limits->home),
 		     is_refused = false;
 		hva_t end = run->start + run->bytes, next;
 
@@ -233,7 +235,7 @@ static int plan_spans_to_place(struct maker *m, const struct spans *spans, uint6
 
 static int plan_places(struct maker *m, const struct diagnosis *d)
 {
-	static const run_filter in_turn[] = {is_huge, is_copyable};
+	static const run_filter in_turn[] = {is_whole, is_copyable};
 	uint64_t left = align_down(m->limits->place_allowance_bytes, block_bytes(&m->s->geometry));
 	int r = 0;
 

@@ -199,6 +199,24 @@ static void test_what_was_refused_is_made_huge_where_it_is(void **state)
 	expect_action(b, 4, ACTION_COPY, 7, 1);
 }
 
+/* What is not remapped would be outside for ever, and the move without an end. */
+static void test_what_may_not_be_remapped_moves_as_it_is(void **state)
+{
+	struct bench *b = *state;
+
+	b->s.policy.may_remap = false;
+	see(&b->s, 0, 2, SEEN_FOLIO, 1);
+	see(&b->s, 2, 2, SEEN_FOLIO, 0);
+	see(&b->s, 4, 1, SEEN_SMALL, 1);
+	see(&b->s, 5, 2, SEEN_FOLIO, 1);
+	assert_int_equal(interval_set_add(&b->refused, BASE + BLOCK, BASE + 2 * BLOCK), 0);
+	make(b);
+	assert_int_equal(b->p.n_actions, 3);
+	expect_action(b, 0, ACTION_PLACE, 0, 1);
+	expect_action(b, 1, ACTION_PLACE, 5, 2);
+	expect_action(b, 2, ACTION_PLACE, 4, 1);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec t;
@@ -682,7 +700,9 @@ static void check_moved_block(const struct round *r, hva_t at)
 	/* Anonymous folios that are mapped by pages are copied. */
 	LAW(r->seed, v->seen == SEEN_FOLIO || v->seen == SEEN_SMALL || v->seen == SEEN_PAGES);
 	LAW(r->seed, !(v->flags & (SIGHT_SWAP | SIGHT_GUARD | SIGHT_ANON_COPY)));
-	LAW(r->seed, fill_suffices(v->fill, r->s.policy.min_populated_bp));
+	/* A folio that is not to be remapped is one however much of it is mapped. */
+	LAW(r->seed, fill_suffices(v->fill, r->s.policy.min_populated_bp) ||
+			     (v->seen == SEEN_FOLIO && !r->s.policy.may_remap));
 	for (size_t i = 0; i < r->s.n_holds; i++)
 		LAW(r->seed, r->s.holds[i].until_ns <= r->s.taken_ns || at < r->s.holds[i].start ||
 				     at >= r->s.holds[i].end);
@@ -775,7 +795,9 @@ static void budget_is_kept(const struct round *r)
 	static const uint8_t rank[ACTION_KIND_MAX] = {
 		[ACTION_REMAP] = 0, [ACTION_PLACE] = 1, [ACTION_COPY] = 2};
 	const uint32_t small = 1u << BLOCK_COPYABLE | 1u << BLOCK_UNKNOWN,
-		       any = small | 1u << BLOCK_HUGE;
+		       folios = 1u << BLOCK_HUGE |
+				(r->s.policy.may_remap ? 0 : 1u << BLOCK_REMAPPABLE),
+		       any = small | folios;
 	uint64_t sums[ACTION_KIND_MAX] = {0};
 
 	for (size_t i = 0; i < r->p.n_actions; i++) {
@@ -929,6 +951,7 @@ int main(void)
 		TEST(test_moves_come_out_of_both_allowances),
 		TEST(test_what_waits_for_its_move_is_not_copied_before),
 		TEST(test_what_was_refused_is_made_huge_where_it_is),
+		TEST(test_what_may_not_be_remapped_moves_as_it_is),
 		TEST(test_many_refusals_are_cheap),
 		TEST(test_what_never_goes),
 		TEST(test_nothing_moves_unless_full_and_not_paused),
