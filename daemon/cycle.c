@@ -158,7 +158,7 @@ static void wait_for_budget(struct manager *m, struct guest *g, const struct all
 
 /* Every decision about this VM is made here, from values only; the rest carries it out.
  */
-void cycle_decide(struct manager *m, struct guest *g)
+static void decide(struct manager *m, struct guest *g)
 {
 	struct plan_limits limits = {
 		.first_id = m->next_action_id,
@@ -196,6 +196,20 @@ void cycle_decide(struct manager *m, struct guest *g)
 		wait_for_budget(m, g, &later);
 	else
 		cycle_end(m, g);
+}
+
+/* A move that keeps to its budget may take hours, all within one cycle. */
+void cycle_decide(struct manager *m, struct guest *g)
+{
+	struct job *j = placing_must_ask(m, g) ? cycle_new_job(m, g, JOB_SIGNS) : NULL;
+
+	if (!j) {
+		decide(m, g);
+		return;
+	}
+	g->phase = PHASE_SIGNS;
+	j->want_vcpus = true;
+	cycle_submit(m, g, j);
 }
 
 void cycle_resume(struct manager *m, struct guest *g)
@@ -261,11 +275,12 @@ static void advance(struct manager *m, struct guest *g, struct job *j)
 		break;
 	case PHASE_IDLE:
 	case PHASE_WAIT:
+	case PHASE_SIGNS:
 		break;
 	}
 }
 
-/* ---- signs, between cycles -------------------------------------------------------------- */
+/* ---- signs, between cycles and in a move ------------------------------------------------ */
 
 void cycle_read_signs(struct manager *m, struct guest *g)
 {
@@ -291,7 +306,9 @@ static void take_signs(struct manager *m, struct guest *g, struct job *j)
 		if (placing_may_begin(g, now_ns))
 			g->is_due = true;
 	}
-	if (g->is_due)
+	if (g->phase == PHASE_SIGNS)
+		decide(m, g);
+	else if (g->is_due)
 		manager_wake_at(m, g->not_before_ns);
 }
 

@@ -22,9 +22,20 @@
  *   IDLE ──due──► SURVEY ──► LOOK ──► COUNT ──► ACT ──► (decide again) ──► IDLE
  *                                                 └─► WAIT (budget) ──time──► decide again
  *
+ * While a move to another node is under way, "decide again" is SIGNS first, now and then: where do
+ * the vCPUs run?
+ *
  * In every state but IDLE and WAIT, jobs are in flight; the next step is taken when the last of
  * them is back. */
-enum phase { PHASE_IDLE = 0, PHASE_SURVEY, PHASE_LOOK, PHASE_COUNT, PHASE_ACT, PHASE_WAIT };
+enum phase {
+	PHASE_IDLE = 0,
+	PHASE_SURVEY,
+	PHASE_LOOK,
+	PHASE_COUNT,
+	PHASE_ACT,
+	PHASE_WAIT,
+	PHASE_SIGNS
+};
 
 struct last_action {
 	bool is_set;

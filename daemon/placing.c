@@ -7,6 +7,15 @@
 #include "cycle.h"
 #include "hostfacts.h"
 
+/* A move under way goes by where the vCPUs run, so it may not go by what was long ago. */
+#define VCPUS_FRESH_NS (UINT64_C(10) * 1000 * 1000 * 1000)
+
+bool placing_must_ask(const struct manager *m, const struct guest *g)
+{
+	return g->mover.target && guest_has_nodes(g, &m->host) &&
+	       manager_now_ns(m) >= g->vcpus_ns + VCPUS_FRESH_NS;
+}
+
 void placing_judge(struct manager *m, struct guest *g)
 {
 	if (!guest_has_nodes(g, &m->host))

@@ -45,6 +45,7 @@ static const char *phase_name(const struct guest *g)
 	case PHASE_SURVEY:
 	case PHASE_LOOK:
 	case PHASE_COUNT:
+	case PHASE_SIGNS:
 		return "looking";
 	case PHASE_ACT:
 		return "acting";

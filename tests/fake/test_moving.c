@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The daemon's own cycle on the model kernel, job by job: a move that takes long. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "hostfacts.h"
+#include "model_kernel.h"
+#include "state.h"
+
+enum { PID = 100, TID = 101, NODES = 2, BLOCKS = 64 };
+
+#define BLOCK (UINT64_C(2) << 20)
+#define RAM   UINT64_C(0x7f0000000000)
+#define BYTES (BLOCKS * BLOCK)
+
+struct world {
+	struct model *model;
+	struct sys sys;
+	struct manager m;
+	struct guest *g;
+};
+
+static void write_file(const struct world *w, const char *name, const char *text)
+{
+	char path[512];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", model_root(w->model), name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void make_directory(const struct world *w, const char *name)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", model_root(w->model), name);
+	(void)mkdir(path, 0700);
+}
+
+/* Its only vCPU, on CPU 0 or 1, which are on nodes 0 and 1. */
+static void runs_on(struct world *w, int cpu)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text),
+		       "%d (CPU 0/KVM) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0 0 0 0 0 0 0 0 "
+		       "0 0 0 0 0 0 17 %d 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+		       (int)TID, cpu);
+	write_file(w, "proc/100/task/101/stat", text);
+}
+
+static void make_vcpu(struct world *w)
+{
+	make_directory(w, "proc/100/task");
+	make_directory(w, "proc/100/task/101");
+	write_file(w, "proc/100/task/101/comm", "CPU 0/KVM\n");
+	write_file(w, "sys/devices/system/node/node0/cpulist", "0\n");
+	write_file(w, "sys/devices/system/node/node1/cpulist", "1\n");
+	runs_on(w, 0);
+}
+
+static void set_policy(struct world *w)
+{
+	struct policy *p = &w->m.config.policy;
+
+	*p = (struct policy)POLICY_INIT;
+	p->min_region_bytes = BLOCK;
+	p->min_gain_bytes = BLOCK;
+	p->copy_call_bytes = BLOCK;
+	p->placement = PLACEMENT_FOLLOW;
+	p->stable_ns = 0;
+	w->g->snapshot.policy = *p;
+}
+
+static void make_guest(struct world *w)
+{
+	struct vm vm = {.pid = PID, .has_kvm = true, .memcg_headroom_bytes = UINT64_MAX};
+	struct process process = PROCESS_INIT;
+
+	(void)model_spawn(w->model, &(struct model_vm){.pid = PID, .has_kvm = true});
+	make_vcpu(w);
+	model_set_touch_node(w->model, 1);
+	model_mmap(w->model, PID,
+		   &(struct model_map){.start = RAM, .bytes = BYTES, .backing = MODEL_MEMFD});
+	model_touch(w->model, PID, RAM, BYTES);
+	model_make_huge(w->model, PID, RAM, BYTES);
+	model_set_touch_node(w->model, 0);
+	assert_int_equal(process_open(&w->sys, PID, &process), 0);
+	vm.starttime = process.starttime;
+	w->g = guest_new(1, &process, &vm);
+	assert_non_null(w->g);
+	w->m.guests = w->g;
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct model_options o = MODEL_OPTIONS_INIT;
+	struct manager *m;
+
+	assert_non_null(w);
+	m = &w->m;
+	o.nodes = NODES;
+	w->model = model_new(&o);
+	assert_int_equal(model_open_sys(w->model, &w->sys), 0);
+	m->sys = &w->sys;
+	assert_int_equal(host_read_geometry(&w->sys, &m->geometry), 0);
+	m->host.features = model_features(w->model) | FEATURE_NODES;
+	assert_int_equal(host_read_knobs(&w->sys, &m->geometry, &m->host), 0);
+	assert_int_equal(host_read_memory(&w->sys, &m->geometry, &m->host), 0);
+	m->config.interval_ns = MODEL_SECOND;
+	m->config.budget = (struct budget){.copy_bytes_per_s = BLOCK, .block_bytes = BLOCK};
+	governor_init(&m->governor, &m->config.budget, model_now(w->model));
+	assert_int_equal(executor_new(&w->sys, 1, &m->executor), 0);
+	make_guest(w);
+	set_policy(w);
+	host_read_nodes(&w->sys, &m->host);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(executor_stop(w->m.executor, MODEL_SECOND));
+	executor_free(w->m.executor);
+	assert_int_equal(w->m.governor.in_flight_bytes, 0);
+	guest_free(w->g);
+	sys_close(&w->sys);
+	model_free(w->model);
+	free(w);
+	return 0;
+}
+
+static void take_one(struct world *w)
+{
+	struct pollfd fd = {.fd = executor_fd(w->m.executor), .events = POLLIN};
+	struct job *j;
+
+	assert_int_equal(poll(&fd, 1, 10000), 1);
+	while ((j = executor_collect(w->m.executor))) {
+		assert_ptr_equal(manager_find_guest(&w->m, j->guest), w->g);
+		cycle_take_result(&w->m, w->g, j);
+		job_free(j);
+	}
+}
+
+/* Until the cycle has ended or waits for its budget. */
+static void go_on(struct world *w)
+{
+	while (w->g->jobs_in_flight > 0)
+		take_one(w);
+}
+
+/* Seconds as the daemon lives them. False: the cycle has ended. */
+static bool live(struct world *w, int seconds)
+{
+	for (int i = 0; i < seconds && w->g->phase != PHASE_IDLE; i++) {
+		model_advance(w->model, MODEL_SECOND);
+		assert_int_equal(w->g->phase, PHASE_WAIT);
+		if (model_now(w->model) >= w->g->retry_ns)
+			cycle_resume(&w->m, w->g);
+		go_on(w);
+	}
+	return w->g->phase != PHASE_IDLE;
+}
+
+static uint64_t blocks_at_home(const struct world *w)
+{
+	return model_bytes_on(w->model, PID, RAM, BYTES, 0) / BLOCK;
+}
+
+static void test_a_long_move_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_true(live(w, 30));
+	assert_in_range(blocks_at_home(w), 28, 34);
+	assert_false(live(w, 2 * BLOCKS));
+	assert_int_equal(blocks_at_home(w), BLOCKS);
+}
+
+/* A cycle that waits for its budget again and again may take an hour. */
+static void test_a_long_move_ends_when_the_vcpus_go(void **state)
+{
+	struct world *w = *state;
+	uint64_t blocks;
+
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_true(live(w, 5));
+	blocks = blocks_at_home(w);
+	assert_in_range(blocks, 3, 8);
+	runs_on(w, 1);
+	assert_false(live(w, 12));
+	assert_true(blocks_at_home(w) <= blocks + 11);
+	assert_int_equal(w->g->mover.target, 0);
+	assert_int_equal(w->g->mover.home, 1 << 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_long_move_goes_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_move_ends_when_the_vcpus_go, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests_name("moving", tests, NULL, NULL);
+}
