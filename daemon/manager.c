@@ -447,6 +447,21 @@ int manager_start(struct manager *m)
 	return sd_event_add_time(m->event, &m->tick, CLOCK_MONOTONIC, 0, 1000, on_tick, m);
 }
 
+/* What the new policy says is decided anew, and what the old one granted and has not begun is not
+ * done: an administrator may have forbidden it. */
+void manager_apply_policies(struct manager *m)
+{
+	for (struct guest *g = m->guests, *next; g; g = next) {
+		next = g->next;
+		guest_apply_policy(g, &m->config);
+		cycle_pause(m, g);
+		g->is_due = true;
+		g->not_before_ns = 0;
+		if (!g->snapshot.vm.has_kvm && !g->rule)
+			manager_drop_guest(m, g, "it is no VM any more");
+	}
+}
+
 int manager_reload(struct manager *m)
 {
 	struct config fresh;
@@ -466,14 +481,7 @@ int manager_reload(struct manager *m)
 	if (host_read_knobs(m->sys, &m->geometry, &m->host) == 0)
 		(void)probe_features(m); /* a right may have come or gone, too */
 	discovery_forget_strangers(m);
-	for (struct guest *g = m->guests, *next; g; g = next) {
-		next = g->next;
-		guest_apply_policy(g, &m->config);
-		g->is_due = true;
-		g->not_before_ns = 0;
-		if (!g->snapshot.vm.has_kvm && !g->rule)
-			manager_drop_guest(m, g, "it is no VM any more");
-	}
+	manager_apply_policies(m);
 	manager_wake_at(m, 0);
 	return 0;
 }

@@ -85,7 +85,8 @@ bool manager_has_moved(const struct manager *m, const struct host_pulse *since);
 struct guest *manager_find_guest(struct manager *m, uint64_t id);
 bool manager_may_start(const struct manager *m, const struct guest *g); /* a cycle of it, now */
 void manager_drop_guest(struct manager *m, struct guest *g,
-			const char *why); /* now, or when its jobs are back */
+			const char *why);	/* now, or when its jobs are back */
+void manager_apply_policies(struct manager *m); /* of a configuration that is new */
 
 /* discovery.c */
 int discovery_run(struct manager *m, bool has_new_pids);     /* starts a pass if one is due */

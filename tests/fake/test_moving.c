@@ -152,11 +152,12 @@ static void take_one(struct world *w)
 	struct job *j;
 
 	assert_int_equal(poll(&fd, 1, 10000), 1);
-	while ((j = executor_collect(w->m.executor))) {
-		assert_ptr_equal(manager_find_guest(&w->m, j->guest), w->g);
-		cycle_take_result(&w->m, w->g, j);
-		job_free(j);
-	}
+	j = executor_collect(w->m.executor);
+	if (!j)
+		return;
+	assert_ptr_equal(manager_find_guest(&w->m, j->guest), w->g);
+	cycle_take_result(&w->m, w->g, j);
+	job_free(j);
 }
 
 /* Until the cycle has ended or waits for its budget. */
@@ -214,11 +215,33 @@ static void test_a_long_move_ends_when_the_vcpus_go(void **state)
 	assert_int_equal(w->g->mover.home, 1 << 1);
 }
 
+/* An administrator forbids moves in the middle of one, of which many are granted already. */
+static void test_a_reload_stops_what_has_not_begun(void **state)
+{
+	struct world *w = *state;
+
+	w->m.config.budget.copy_bytes_per_s = UINT64_MAX;
+	governor_set_budget(&w->m.governor, &w->m.config.budget, model_now(w->model));
+	cycle_start(&w->m, w->g);
+	while (w->g->phase != PHASE_ACT || w->g->plan_next < 4)
+		take_one(w);
+	assert_int_equal(w->g->plan.n_actions, BLOCKS);
+	w->m.config.policy.placement = PLACEMENT_REPORT;
+	manager_apply_policies(&w->m);
+	assert_int_equal(w->g->snapshot.policy.placement, PLACEMENT_REPORT);
+	go_on(w);
+	assert_int_equal(w->g->phase, PHASE_IDLE);
+	assert_in_range(blocks_at_home(w), 1, 5);
+	assert_int_equal(w->g->mover.target, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_long_move_goes_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_long_move_ends_when_the_vcpus_go, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_reload_stops_what_has_not_begun, set_up,
 						tear_down),
 	};
 
