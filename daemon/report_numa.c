@@ -111,15 +111,21 @@ static struct json_object *report_findings(const struct whereabouts *w)
 }
 
 /* NULL: none is to come. */
-static struct json_object *report_wait(const struct guest *g, uint64_t now_ns)
+static struct json_object *report_wait(const struct manager *m, const struct guest *g)
 {
 	const struct whereabouts *w = &g->whereabouts;
 	uint64_t due_ns = mover_due_ns(&g->mover, &g->snapshot.policy);
 
-	if (w->verdict != WHEREABOUTS_REMOTE || due_ns == UINT64_MAX ||
+	if (m->options.is_dry_run || w->verdict != WHEREABOUTS_REMOTE || due_ns == UINT64_MAX ||
 	    !mover_may_move(&g->snapshot, &w->home))
 		return NULL;
-	return json_object_new_uint64(g->mover.target ? 0 : sat_sub_u64(due_ns, now_ns));
+	return json_object_new_uint64(g->mover.target ? 0 : sat_sub_u64(due_ns, manager_now_ns(m)));
+}
+
+/* A dry run decides that a move begins, and moves nothing. */
+static bool is_moving(const struct manager *m, const struct guest *g)
+{
+	return g->mover.target != 0 && g->moves_held == REASON_NONE && !m->options.is_dry_run;
 }
 
 struct json_object *report_numa(const struct manager *m, const struct guest *g)
@@ -140,11 +146,9 @@ struct json_object *report_numa(const struct manager *m, const struct guest *g)
 	add_u64(o, "remote_bytes", w->remote_bytes);
 	add_string(o, "verdict", whereabouts_verdict_name(w->verdict));
 	json_object_object_add(o, "findings", report_findings(w));
-	json_object_object_add(
-		o, "moving",
-		json_object_new_boolean(g->mover.target != 0 && g->moves_held == REASON_NONE));
+	json_object_object_add(o, "moving", json_object_new_boolean(is_moving(m, g)));
 	add_string(o, "moves_held", reason_slug(g->moves_held));
 	add_u64(o, "moved_bytes", g->mover.moved_bytes);
-	json_object_object_add(o, "moves_in_ns", report_wait(g, manager_now_ns(m)));
+	json_object_object_add(o, "moves_in_ns", report_wait(m, g));
 	return o;
 }

@@ -13,8 +13,11 @@
 
 #include <cmocka.h>
 
+#include <json-c/json.h>
+
 #include "hostfacts.h"
 #include "model_kernel.h"
+#include "report_numa.h"
 #include "state.h"
 
 enum { PID = 100, TID = 101, NODES = 2, BLOCKS = 64 };
@@ -235,6 +238,33 @@ static void test_a_reload_stops_what_has_not_begun(void **state)
 	assert_int_equal(w->g->mover.target, 0);
 }
 
+static bool is_said_to_move(const struct world *w)
+{
+	struct json_object *o = report_numa(&w->m, w->g);
+	bool is = json_object_get_boolean(json_object_object_get(o, "moving"));
+
+	assert_int_equal(json_object_object_get(o, "moves_in_ns") != NULL, is);
+	assert_int_equal(json_object_put(o), 1);
+	return is;
+}
+
+static void test_a_dry_run_says_that_nothing_moves(void **state)
+{
+	struct world *w = *state;
+
+	w->m.options.is_dry_run = true;
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(blocks_at_home(w), 0);
+	assert_int_equal(w->g->plan.n_actions, 1); /* of what it would do */
+	assert_false(is_said_to_move(w));
+	w->m.options.is_dry_run = false;
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(w->g->phase, PHASE_WAIT);
+	assert_true(is_said_to_move(w));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +272,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_long_move_ends_when_the_vcpus_go, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_reload_stops_what_has_not_begun, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_dry_run_says_that_nothing_moves, set_up,
 						tear_down),
 	};
 
