@@ -40,6 +40,8 @@ void placing_judge(struct manager *m, struct guest *g); /* where it lies, where 
 /* What a move under way, or one that begins, may do now. */
 void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limits,
 		   struct allowance *ret);
+/* What the move under way would do without a budget; nothing is begun or ended. */
+void placing_foresee(const struct manager *m, const struct guest *g, struct plan_limits *limits);
 /* A move is under way, and it is some time ago that the vCPUs were read. */
 bool placing_must_ask(const struct manager *m, const struct guest *g);
 /* The home has been the same for long enough: a cycle is worth it. */

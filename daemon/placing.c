@@ -48,6 +48,16 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 		limits->home = 0;
 }
 
+void placing_foresee(const struct manager *m, const struct guest *g, struct plan_limits *limits)
+{
+	if (!guest_has_nodes(g, &m->host) || g->moves_held != REASON_NONE)
+		return;
+	limits->home = g->mover.target;
+	limits->place_node = (int16_t)home_best_node(g->mover.target, &m->host);
+	limits->refused = &g->mover.refused;
+	limits->place_allowance_bytes = UINT64_MAX;
+}
+
 bool placing_may_begin(const struct guest *g, uint64_t now_ns)
 {
 	const struct whereabouts *w = &g->whereabouts;

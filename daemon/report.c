@@ -7,6 +7,7 @@
 
 #include "bits.h"
 #include "config_key.h"
+#include "cycle.h"
 #include "lack.h"
 #include "report_json.h"
 #include "report_numa.h"
@@ -259,6 +260,7 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	struct json_object *o = json_object_new_object(), *actions = json_object_new_array();
 	struct plan plan = PLAN_INIT;
 
+	placing_foresee(m, g, &limits);
 	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
 		json_object_put(actions);
 		json_object_put(o);
@@ -271,6 +273,7 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	add_bool(o, "paused", g->snapshot.policy.is_paused);
 	json_object_object_add(o, "actions", actions);
 	add_u64(o, "remap_bytes", plan.remap_bytes);
+	add_u64(o, "place_bytes", plan.place_bytes);
 	add_u64(o, "copy_bytes", plan.copy_bytes);
 	add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
 	add_string(o, "copies_held", reason_slug(g->snapshot.copies_held));

@@ -265,6 +265,33 @@ static void test_a_dry_run_says_that_nothing_moves(void **state)
 	assert_true(is_said_to_move(w));
 }
 
+static uint64_t planned(const struct world *w, const char *key)
+{
+	struct json_object *o = report_plan(&w->m, w->g);
+	uint64_t bytes = json_object_get_uint64(json_object_object_get(o, key));
+
+	assert_non_null(json_object_object_get(o, key));
+	assert_int_equal(json_object_put(o), 1);
+	return bytes;
+}
+
+/* What is to be moved first is not said to be copied where it is. */
+static void test_the_plan_tells_of_the_move_under_way(void **state)
+{
+	struct world *w = *state;
+
+	model_split(w->model, PID, RAM, BYTES);
+	w->m.config.policy.may_remap = false;
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(w->g->phase, PHASE_WAIT);
+	assert_int_equal(planned(w, "place_bytes"), (BLOCKS - 1) * BLOCK);
+	assert_int_equal(planned(w, "copy_bytes"), 0);
+	assert_int_equal(blocks_at_home(w), 1); /* it was only told */
+	w->g->moves_held = REASON_NODE_FULL;
+	assert_int_equal(planned(w, "place_bytes"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +301,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_reload_stops_what_has_not_begun, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_dry_run_says_that_nothing_moves, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_the_plan_tells_of_the_move_under_way, set_up,
 						tear_down),
 	};
 

@@ -232,14 +232,18 @@ static void a_plan_is_summed_up(void **state)
 		parse("{\"actions\":[{\"id\":1,\"kind\":\"remap\",\"start\":\"0x200000\",\"bytes\":"
 		      "4194304,"
 		      "\"gain_bytes\":2097152},{\"id\":2,\"kind\":\"copy\",\"start\":4194304,"
-		      "\"bytes\":2097152,\"gain_bytes\":2097152}],\"deferred_copy_bytes\":1024}");
+		      "\"bytes\":2097152,\"gain_bytes\":2097152},"
+		      "{\"id\":3,\"kind\":\"place\",\"start\":\"0x600000\",\"bytes\":4194304,"
+		      "\"gain_bytes\":4194304}],\"deferred_copy_bytes\":1024}");
 	char *text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
 
 	(void)state;
 	assert_string_equal(text, "ID KIND     START SIZE GAIN\n"
 				  " 1 remap 0x200000 4.0M 2.0M\n"
 				  " 2 copy  0x400000 2.0M 2.0M\n"
+				  " 3 place 0x600000 4.0M 4.0M\n"
 				  "1 to remap: 4.0M mapped huge in place.\n"
+				  "1 to place: 4.0M moved to another node, within [Budget].\n"
 				  "1 to copy: 2.0M copied into huge pages, within [Budget].\n"
 				  "Left for later by the budget: 1.0K.\n");
 	free(text);
