@@ -288,7 +288,7 @@ void cycle_read_signs(struct manager *m, struct guest *g)
 
 	if (!j)
 		return;
-	j->want_vcpus = guest_has_nodes(g, &m->host);
+	j->want_vcpus = guest_has_nodes(g, &m->host) && manager_now_ns(m) >= g->vcpus_not_before_ns;
 	cycle_submit(m, g, j);
 }
 
@@ -296,6 +296,9 @@ static void take_signs(struct manager *m, struct guest *g, struct job *j)
 {
 	uint64_t now_ns = manager_now_ns(m);
 
+	/* A VMM has as many threads as it likes. */
+	g->vcpus_not_before_ns = now_ns + j->cpu_ns * LOOK_DUTY;
+	m->counters.look_cpu_ns += j->cpu_ns;
 	if (j->err == 0 && j->pulse.minor_faults != g->pulse.minor_faults)
 		g->is_due = true;
 	if (j->err == 0)

@@ -63,6 +63,7 @@ struct guest {
 	struct whereabouts whereabouts; /* as of the last diagnosis, or reading of the vCPUs */
 	enum reason moves_held;		/* why a move under way does not go on; none: it does */
 	uint64_t vcpus_ns;		/* when they were read; 0: never */
+	uint64_t vcpus_not_before_ns;	/* reading them costs no more than looks may */
 	const struct rule *rule;	/* into the config; NULL = main policy */
 	struct last_action last_action;
 

@@ -12,8 +12,10 @@
 
 bool placing_must_ask(const struct manager *m, const struct guest *g)
 {
+	uint64_t now_ns = manager_now_ns(m);
+
 	return g->mover.target && guest_has_nodes(g, &m->host) &&
-	       manager_now_ns(m) >= g->vcpus_ns + VCPUS_FRESH_NS;
+	       now_ns >= g->vcpus_ns + VCPUS_FRESH_NS && now_ns >= g->vcpus_not_before_ns;
 }
 
 void placing_judge(struct manager *m, struct guest *g)

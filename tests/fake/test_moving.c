@@ -292,6 +292,33 @@ static void test_the_plan_tells_of_the_move_under_way(void **state)
 	assert_int_equal(planned(w, "place_bytes"), 0);
 }
 
+/* A VMM with thousands of threads is asked less often where they run. */
+static void test_reading_vcpus_costs_no_more_than_a_look(void **state)
+{
+	struct world *w = *state;
+	struct job *j = job_new(JOB_SIGNS, w->g->id, &w->g->process);
+	uint64_t read_ns;
+
+	assert_non_null(j);
+	cycle_read_signs(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(w->g->snapshot.n_vcpus, 1);
+	read_ns = w->g->vcpus_ns;
+	j->cpu_ns = MODEL_SECOND / 2;
+	w->g->jobs_in_flight++;
+	cycle_take_result(&w->m, w->g, j);
+	job_free(j);
+	model_advance(w->model, 49 * MODEL_SECOND);
+	cycle_read_signs(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(w->g->vcpus_ns, read_ns);
+	assert_int_equal(w->g->snapshot.n_vcpus, 1); /* what was read last is still known */
+	model_advance(w->model, 51 * MODEL_SECOND);
+	cycle_read_signs(&w->m, w->g);
+	go_on(w);
+	assert_true(w->g->vcpus_ns > read_ns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +331,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_the_plan_tells_of_the_move_under_way, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_reading_vcpus_costs_no_more_than_a_look,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("moving", tests, NULL, NULL);
