@@ -212,6 +212,24 @@ bool scan_char(struct scanner *s, char c)
 	return true;
 }
 
+bool scan_range(struct scanner *s, uint64_t *ret_first, uint64_t *ret_last)
+{
+	struct scanner ahead = *s;
+	uint64_t first, last;
+
+	if (!scan_u64(&ahead, &first))
+		return false;
+	last = first;
+	if (scan_char(&ahead, '-') && !scan_u64(&ahead, &last))
+		return false;
+	if (last < first)
+		return false;
+	*s = ahead;
+	*ret_first = first;
+	*ret_last = last;
+	return true;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';

@@ -31,6 +31,9 @@ struct scanner {
 bool scan_u64(struct scanner *s,
 	      uint64_t *ret); /* decimal digits; false and unmoved if none or overflow */
 bool scan_hex(struct scanner *s, uint64_t *ret);
+/* "7" or "4-7", an item of the lists that the kernel writes; false and unmoved if it is none,
+ * or goes down. */
+bool scan_range(struct scanner *s, uint64_t *ret_first, uint64_t *ret_last);
 bool scan_char(struct scanner *s, char c); /* exactly c */
 void scan_blanks(struct scanner *s);	   /* spaces and tabs */
 bool scan_word(struct scanner *s,

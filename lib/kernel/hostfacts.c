@@ -88,12 +88,7 @@ static uint32_t count_cpu_list(const char *text)
 	do {
 		uint64_t first, last;
 
-		if (!scan_u64(&s, &first))
-			return 0;
-		last = first;
-		if (scan_char(&s, '-') && !scan_u64(&s, &last))
-			return 0;
-		if (last < first || last > UINT16_MAX)
+		if (!scan_range(&s, &first, &last) || last > UINT16_MAX)
 			return 0;
 		n += last - first + 1;
 	} while (scan_char(&s, ','));

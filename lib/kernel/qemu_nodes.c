@@ -57,10 +57,7 @@ static node_set_t scan_nodes(struct scanner *s)
 	uint64_t first, last;
 	node_set_t set = 0;
 
-	if (!scan_u64(s, &first))
-		return 0;
-	last = first;
-	if (scan_char(s, '-') && !scan_u64(s, &last))
+	if (!scan_range(s, &first, &last))
 		return 0;
 	for (uint64_t node = first; node <= last && node < NODE_SET_MAX; node++)
 		set |= node_set_of((int)node);

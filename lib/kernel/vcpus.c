@@ -22,35 +22,18 @@ struct cpu_nodes {
 
 /* ---- Which CPU is where ---- */
 
-/* Calls `take` with each number of a list ("0-3,8"); stops at what is no list. */
-static void for_each_listed(const char *text, void (*take)(uint64_t number, void *userdata),
-			    void *userdata)
+/* The CPUs of a list ("0-3,8") are the node's; up to what is no list. */
+static void put_on_node(struct cpu_nodes *cpus, const char *list, int16_t node)
 {
-	struct scanner s = {.at = text, .end = text + strlen(text)};
+	struct scanner s = {.at = list, .end = list + strlen(list)};
+	uint64_t first, last;
 
 	do {
-		uint64_t first, last;
-
-		if (!scan_u64(&s, &first))
+		if (!scan_range(&s, &first, &last))
 			return;
-		last = first;
-		if (scan_char(&s, '-') && !scan_u64(&s, &last))
-			return;
-		for (uint64_t i = first; i <= last && i < CPUS_MAX; i++)
-			take(i, userdata);
+		for (uint64_t cpu = first; cpu <= last && cpu < CPUS_MAX; cpu++)
+			cpus->node[cpu] = node;
 	} while (scan_char(&s, ','));
-}
-
-struct placing {
-	struct cpu_nodes *cpus;
-	int16_t node;
-};
-
-static void place_cpu(uint64_t cpu, void *userdata)
-{
-	struct placing *p = userdata;
-
-	p->cpus->node[cpu] = p->node;
 }
 
 static struct cpu_nodes *read_cpu_nodes(struct sys *sys)
@@ -61,15 +44,14 @@ static struct cpu_nodes *read_cpu_nodes(struct sys *sys)
 		return NULL;
 	for (size_t i = 0; i < CPUS_MAX; i++)
 		cpus->node[i] = -1;
-	for (int node = 0; node < NODE_SET_MAX; node++) {
-		struct placing placing = {.cpus = cpus, .node = (int16_t)node};
+	for (int16_t node = 0; node < NODE_SET_MAX; node++) {
 		char path[64], text[8192];
 		ssize_t n;
 
 		(void)snprintf(path, sizeof(path), "sys/devices/system/node/node%d/cpulist", node);
 		n = sys_read_at(sys->rootfd, path, text, sizeof(text));
 		if (n > 0)
-			for_each_listed(text, place_cpu, &placing);
+			put_on_node(cpus, text, node);
 	}
 	return cpus;
 }
@@ -107,16 +89,20 @@ static int16_t node_of_cpu(const struct cpu_nodes *cpus, uint64_t cpu)
 	return cpu < CPUS_MAX ? cpus->node[cpu] : -1;
 }
 
-struct allowing {
-	const struct cpu_nodes *cpus;
-	node_set_t nodes;
-};
-
-static void allow_cpu(uint64_t cpu, void *userdata)
+/* The nodes of a list of CPUs, up to what is no list. */
+static node_set_t nodes_of_cpus(const struct cpu_nodes *cpus, const char *list)
 {
-	struct allowing *a = userdata;
+	struct scanner s = {.at = list, .end = list + strlen(list)};
+	uint64_t first, last;
+	node_set_t set = 0;
 
-	a->nodes |= node_set_of(node_of_cpu(a->cpus, cpu));
+	do {
+		if (!scan_range(&s, &first, &last))
+			return set;
+		for (uint64_t cpu = first; cpu <= last && cpu < CPUS_MAX; cpu++)
+			set |= node_set_of(cpus->node[cpu]);
+	} while (scan_char(&s, ','));
+	return set;
 }
 
 /* What follows `key` in a text of lines, up to the end of its line; "" if it is not there. */
@@ -143,7 +129,6 @@ static uint64_t leading_number(const char *text)
 /* What is missing stays unknown; a thread that ended meanwhile is left out (false). */
 static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, struct vcpu *ret)
 {
-	struct allowing allowing = {.cpus = cpus};
 	struct proc_stat stat;
 	char text[16384], line[4096];
 	ssize_t n = read_file(task_fd, ret->tid, "stat", text, sizeof(text));
@@ -153,9 +138,8 @@ static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, struct vcpu *re
 	ret->node = node_of_cpu(cpus, stat.processor);
 	if (read_file(task_fd, ret->tid, "status", text, sizeof(text)) > 0) {
 		find_line(text, "\nCpus_allowed_list", line, sizeof(line));
-		for_each_listed(line, allow_cpu, &allowing);
+		ret->allowed = nodes_of_cpus(cpus, line);
 	}
-	ret->allowed = allowing.nodes;
 	if (read_file(task_fd, ret->tid, "schedstat", text, sizeof(text)) > 0)
 		ret->ran_ns = leading_number(text);
 	/* Only kernels that can balance have the line. */

@@ -7,16 +7,11 @@
 
 #include "parse.h"
 
-static int scan_range(struct scanner *s, node_set_t *set, bool *is_cut)
+static int scan_nodes(struct scanner *s, node_set_t *set, bool *is_cut)
 {
 	uint64_t first, last;
 
-	if (!scan_u64(s, &first))
-		return -EINVAL;
-	last = first;
-	if (scan_char(s, '-') && !scan_u64(s, &last))
-		return -EINVAL;
-	if (last < first)
+	if (!scan_range(s, &first, &last))
 		return -EINVAL;
 	*is_cut |= last >= NODE_SET_MAX;
 	for (uint64_t node = first; node <= last && node < NODE_SET_MAX; node++)
@@ -34,7 +29,7 @@ static int scan_list(const char *text, node_set_t *set, bool *is_cut)
 	if (s.at == s.end)
 		return 0;
 	do {
-		int r = scan_range(&s, set, is_cut);
+		int r = scan_nodes(&s, set, is_cut);
 
 		if (r < 0)
 			return r;

@@ -245,6 +245,31 @@ static void scanning_refuses_overflow_unmoved(void **state)
 	assert_int_equal(value, UINT64_C(1844674407370955161));
 }
 
+static void ranges_are_whole_or_none(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t first, last;
+		size_t length; /* that was read; 0: no range */
+	} cases[] = {
+		{"7", 7, 7, 1},	  {"4-7,9", 4, 7, 3}, {"4-4", 4, 4, 3},
+		{"7-4", 0, 0, 0}, {"4-", 0, 0, 0},    {"4-x", 0, 0, 0},
+		{"-4", 0, 0, 0},  {"", 0, 0, 0},      {"4-18446744073709551616", 0, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *text = cases[i].text;
+		struct scanner s = {text, text + strlen(text)};
+		uint64_t first = 0, last = 0;
+
+		assert_int_equal(scan_range(&s, &first, &last), cases[i].length > 0);
+		assert_int_equal(first, cases[i].first);
+		assert_int_equal(last, cases[i].last);
+		assert_ptr_equal(s.at, text + cases[i].length);
+	}
+}
+
 static void lines_need_no_last_newline(void **state)
 {
 	const char *text = "one\n\nthree";
@@ -273,6 +298,7 @@ int main(void)
 		cmocka_unit_test(booleans_have_four_words_each),
 		cmocka_unit_test(scanning_moves_only_on_success),
 		cmocka_unit_test(scanning_refuses_overflow_unmoved),
+		cmocka_unit_test(ranges_are_whole_or_none),
 		cmocka_unit_test(lines_need_no_last_newline),
 	};
 
