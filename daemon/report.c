@@ -3,38 +3,15 @@
 /* What the daemon tells: JSON for the bus. Formats in docs/ARCHITECTURE.md, "Interface". */
 
 #include <json-c/json.h>
-#include <stdio.h>
 
 #include "bits.h"
 #include "config_key.h"
 #include "cycle.h"
+#include "json_add.h"
 #include "lack.h"
 #include "report_json.h"
 #include "report_numa.h"
 #include "state.h"
-
-static void add_string(struct json_object *o, const char *key, const char *value)
-{
-	json_object_object_add(o, key, json_object_new_string(value));
-}
-
-static void add_u64(struct json_object *o, const char *key, uint64_t value)
-{
-	json_object_object_add(o, key, json_object_new_uint64(value));
-}
-
-static void add_hex(struct json_object *o, const char *key, uint64_t value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
-	add_string(o, key, text);
-}
-
-static void add_bool(struct json_object *o, const char *key, bool value)
-{
-	json_object_object_add(o, key, json_object_new_boolean(value));
-}
 
 static const char *phase_name(const struct guest *g)
 {
@@ -63,17 +40,17 @@ static struct json_object *report_last_action(const struct last_action *a)
 	if (!a->is_set)
 		return NULL;
 	o = json_object_new_object();
-	add_string(o, "kind", action_name(&a->action));
-	add_u64(o, "actions", a->actions);
-	add_u64(o, "bytes", a->bytes);
+	json_add_text(o, "kind", action_name(&a->action));
+	json_add_u64(o, "actions", a->actions);
+	json_add_u64(o, "bytes", a->bytes);
 	json_object_object_add(o, "huge_bytes_delta", json_object_new_int64(a->huge_bytes_delta));
-	add_u64(o, "placed_bytes", a->placed_bytes);
-	add_u64(o, "worst_call_ns", a->worst_call_ns);
-	add_u64(o, "cycle_ns", a->cycle_ns);
-	add_string(o, "effect", effect_name(a->effect));
-	add_string(o, "reason", reason_slug(a->reason));
-	add_u64(o, "errno", (uint64_t)a->err);
-	add_u64(o, "ended_realtime_us", a->ended_realtime_us);
+	json_add_u64(o, "placed_bytes", a->placed_bytes);
+	json_add_u64(o, "worst_call_ns", a->worst_call_ns);
+	json_add_u64(o, "cycle_ns", a->cycle_ns);
+	json_add_text(o, "effect", effect_name(a->effect));
+	json_add_text(o, "reason", reason_slug(a->reason));
+	json_add_u64(o, "errno", (uint64_t)a->err);
+	json_add_u64(o, "ended_realtime_us", a->ended_realtime_us);
 	return o;
 }
 
@@ -91,20 +68,20 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	const struct vm *vm = &g->snapshot.vm;
 	struct json_object *o = json_object_new_object();
 
-	add_string(o, "name", vm->name);
-	add_u64(o, "pid", (uint64_t)vm->pid);
-	add_string(o, "uuid", vm->uuid);
-	add_string(o, "backing", guest_backing(g));
-	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
-	add_bool(o, "truncated", g->snapshot.is_truncated);
-	add_bool(o, "paused", g->snapshot.policy.is_paused);
-	add_string(o, "phase", phase_name(g));
-	add_u64(o, "cycles", g->cycles);
-	add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
+	json_add_text(o, "name", vm->name);
+	json_add_u64(o, "pid", (uint64_t)vm->pid);
+	json_add_text(o, "uuid", vm->uuid);
+	json_add_text(o, "backing", guest_backing(g));
+	json_add_text(o, "mode", mode_name(g->snapshot.policy.mode));
+	json_add_bool(o, "truncated", g->snapshot.is_truncated);
+	json_add_bool(o, "paused", g->snapshot.policy.is_paused);
+	json_add_text(o, "phase", phase_name(g));
+	json_add_u64(o, "cycles", g->cycles);
+	json_add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
 	(void)totals_add_to_json(o, &g->diagnosis.totals);
 	json_object_object_add(o, "last_action", report_last_action(&g->last_action));
 	json_object_object_add(o, "numa", report_numa(m, g));
-	add_string(o, "policy_file", g->rule ? g->rule->file : "");
+	json_add_text(o, "policy_file", g->rule ? g->rule->file : "");
 	return o;
 }
 
@@ -127,7 +104,7 @@ static struct json_object *report_counters(const struct counters *c)
 {
 	struct json_object *o = json_object_new_object();
 
-#define COUNTER(id, name, sentence) add_u64(o, name, c->id);
+#define COUNTER(id, name, sentence) json_add_u64(o, name, c->id);
 #include "counters.def"
 #undef COUNTER
 	return o;
@@ -145,16 +122,16 @@ static struct json_object *report_host(const struct manager *m)
 			json_object_array_add(
 				lost, json_object_new_string(
 					      host_lack(&m->host, features[i].feature).text));
-	add_string(o, "version", THPD_VERSION);
-	add_string(o, "kernel", m->host.kernel_release);
-	add_u64(o, "block_bytes", block_bytes(&m->geometry));
+	json_add_text(o, "version", THPD_VERSION);
+	json_add_text(o, "kernel", m->host.kernel_release);
+	json_add_u64(o, "block_bytes", block_bytes(&m->geometry));
 	json_object_object_add(o, "features", have);
 	json_object_object_add(o, "lost", lost);
-	add_u64(o, "free_block_bytes", host_free_block_bytes(&m->host));
+	json_add_u64(o, "free_block_bytes", host_free_block_bytes(&m->host));
 	json_object_object_add(o, "nodes", report_nodes(&m->host));
-	add_bool(o, "numa_balancing", m->host.is_numa_balancing);
-	add_bool(o, "dry_run", m->options.is_dry_run);
-	add_u64(o, "config_problems", m->config.n_problems);
+	json_add_bool(o, "numa_balancing", m->host.is_numa_balancing);
+	json_add_bool(o, "dry_run", m->options.is_dry_run);
+	json_add_u64(o, "config_problems", m->config.n_problems);
 	json_object_object_add(o, "counters", report_counters(&m->counters));
 	return o;
 }
@@ -182,9 +159,9 @@ static struct json_object *report_policy(const struct manager *m, const struct g
 
 		config_format_policy_value(&g->snapshot.policy, (enum policy_key)key, value,
 					   sizeof(value));
-		add_string(o, "key", config_policy_key_name((enum policy_key)key));
-		add_string(o, "value", value);
-		add_string(o, "origin", origin[key] ? origin[key] : "default");
+		json_add_text(o, "key", config_policy_key_name((enum policy_key)key));
+		json_add_text(o, "value", value);
+		json_add_text(o, "origin", origin[key] ? origin[key] : "default");
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -197,17 +174,17 @@ static struct json_object *report_region(const struct region *r,
 	char path[256];
 
 	vm_sanitize(path, sizeof(path), r->path ? r->path : "");
-	add_hex(o, "start", r->start);
-	add_hex(o, "end", r->end);
-	add_u64(o, "bytes", r->end - r->start);
-	add_string(o, "backing", backing_name(r->backing));
-	add_bool(o, "shared", r->is_shared);
-	add_string(o, "path", path);
-	add_u64(o, "file_offset", r->file_offset);
-	add_bool(o, "congruent", region_is_congruent(r, geometry));
-	add_u64(o, "misaligned_bytes", region_misalignment(r, geometry));
-	add_bool(o, "flags_known", r->are_flags_known);
-	add_u64(o, "flags", r->flags);
+	json_add_address(o, "start", r->start);
+	json_add_address(o, "end", r->end);
+	json_add_u64(o, "bytes", r->end - r->start);
+	json_add_text(o, "backing", backing_name(r->backing));
+	json_add_bool(o, "shared", r->is_shared);
+	json_add_text(o, "path", path);
+	json_add_u64(o, "file_offset", r->file_offset);
+	json_add_bool(o, "congruent", region_is_congruent(r, geometry));
+	json_add_u64(o, "misaligned_bytes", region_misalignment(r, geometry));
+	json_add_bool(o, "flags_known", r->are_flags_known);
+	json_add_u64(o, "flags", r->flags);
 	return o;
 }
 
@@ -216,15 +193,15 @@ struct json_object *report_show(const struct manager *m, const struct guest *g)
 	struct json_object *o = json_object_new_object(), *vm = report_guest(m, g),
 			   *regions = json_object_new_array();
 
-	add_string(vm, "comm", g->snapshot.vm.comm);
-	add_string(vm, "exe", g->snapshot.vm.exe);
-	add_string(vm, "cgroup", g->snapshot.vm.cgroup);
-	add_u64(vm, "uid", g->snapshot.vm.uid);
-	add_u64(vm, "starttime", g->snapshot.vm.starttime);
-	add_bool(vm, "has_kvm", g->snapshot.vm.has_kvm);
-	add_bool(vm, "has_userfaultfd", g->snapshot.vm.has_uffd);
-	add_bool(vm, "has_vfio", g->snapshot.vm.has_vfio);
-	add_u64(vm, "holds", g->ledger.n_holds);
+	json_add_text(vm, "comm", g->snapshot.vm.comm);
+	json_add_text(vm, "exe", g->snapshot.vm.exe);
+	json_add_text(vm, "cgroup", g->snapshot.vm.cgroup);
+	json_add_u64(vm, "uid", g->snapshot.vm.uid);
+	json_add_u64(vm, "starttime", g->snapshot.vm.starttime);
+	json_add_bool(vm, "has_kvm", g->snapshot.vm.has_kvm);
+	json_add_bool(vm, "has_userfaultfd", g->snapshot.vm.has_uffd);
+	json_add_bool(vm, "has_vfio", g->snapshot.vm.has_vfio);
+	json_add_u64(vm, "holds", g->ledger.n_holds);
 	for (size_t i = 0; i < g->snapshot.n_regions; i++)
 		json_object_array_add(regions,
 				      report_region(&g->snapshot.regions[i], &m->geometry));
@@ -244,8 +221,8 @@ struct json_object *report_explain(const struct guest *g, hva_t only, bool has_o
 		if (!has_only || (only >= run->start && only - run->start < run->bytes))
 			json_object_array_add(runs, run_to_json(run));
 	}
-	add_string(o, "name", g->snapshot.vm.name);
-	add_u64(o, "pid", (uint64_t)g->snapshot.vm.pid);
+	json_add_text(o, "name", g->snapshot.vm.name);
+	json_add_u64(o, "pid", (uint64_t)g->snapshot.vm.pid);
 	json_object_object_add(o, "runs", runs);
 	json_object_object_add(o, "totals", totals_to_json(&g->diagnosis.totals));
 	return o;
@@ -268,15 +245,15 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	}
 	for (size_t i = 0; i < plan.n_actions; i++)
 		json_object_array_add(actions, action_to_json(&plan.actions[i]));
-	add_string(o, "name", g->snapshot.vm.name);
-	add_string(o, "mode", mode_name(g->snapshot.policy.mode));
-	add_bool(o, "paused", g->snapshot.policy.is_paused);
+	json_add_text(o, "name", g->snapshot.vm.name);
+	json_add_text(o, "mode", mode_name(g->snapshot.policy.mode));
+	json_add_bool(o, "paused", g->snapshot.policy.is_paused);
 	json_object_object_add(o, "actions", actions);
-	add_u64(o, "remap_bytes", plan.remap_bytes);
-	add_u64(o, "place_bytes", plan.place_bytes);
-	add_u64(o, "copy_bytes", plan.copy_bytes);
-	add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
-	add_string(o, "copies_held", reason_slug(g->snapshot.copies_held));
+	json_add_u64(o, "remap_bytes", plan.remap_bytes);
+	json_add_u64(o, "place_bytes", plan.place_bytes);
+	json_add_u64(o, "copy_bytes", plan.copy_bytes);
+	json_add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
+	json_add_text(o, "copies_held", reason_slug(g->snapshot.copies_held));
 	plan_clear(&plan);
 	return o;
 }

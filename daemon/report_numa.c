@@ -7,27 +7,18 @@
 #include <json-c/json.h>
 
 #include "bits.h"
-
-static void add_u64(struct json_object *o, const char *key, uint64_t value)
-{
-	json_object_object_add(o, key, json_object_new_uint64(value));
-}
-
-static void add_string(struct json_object *o, const char *key, const char *value)
-{
-	json_object_object_add(o, key, json_object_new_string(value));
-}
+#include "json_add.h"
 
 static struct json_object *report_node(const struct host_node *node)
 {
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "node", json_object_new_int(node->id));
-	add_u64(o, "total_bytes", node->total_bytes);
-	add_u64(o, "free_bytes", node->free_bytes);
-	add_u64(o, "free_block_bytes", node->free_block_bytes);
-	json_object_object_add(o, "has_cpus", json_object_new_boolean(node->has_cpus));
-	add_string(o, "distances", node->distances);
+	json_add_u64(o, "total_bytes", node->total_bytes);
+	json_add_u64(o, "free_bytes", node->free_bytes);
+	json_add_u64(o, "free_block_bytes", node->free_block_bytes);
+	json_add_bool(o, "has_cpus", node->has_cpus);
+	json_add_text(o, "distances", node->distances);
 	return o;
 }
 
@@ -55,7 +46,7 @@ static void add_count(struct json_object *array, int node, const char *key, uint
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "node", json_object_new_int(node));
-	add_u64(o, key, value);
+	json_add_u64(o, key, value);
 	json_object_array_add(array, o);
 }
 
@@ -99,12 +90,12 @@ static struct json_object *report_findings(const struct whereabouts *w)
 		const struct whereabouts_finding *f = &w->findings[i];
 		struct json_object *o = json_object_new_object();
 
-		add_string(o, "reason", reason_slug(f->reason));
+		json_add_text(o, "reason", reason_slug(f->reason));
 		if (f->node >= 0)
 			json_object_object_add(o, "node", json_object_new_int(f->node));
-		add_u64(o, "bytes", f->bytes);
+		json_add_u64(o, "bytes", f->bytes);
 		if (f->distance > 0)
-			add_u64(o, "distance", f->distance);
+			json_add_u64(o, "distance", f->distance);
 		json_object_array_add(array, o);
 	}
 	return array;
@@ -136,19 +127,19 @@ struct json_object *report_numa(const struct manager *m, const struct guest *g)
 	if (!guest_has_nodes(g, &m->host) || g->cycles == 0)
 		return NULL;
 	o = json_object_new_object();
-	add_string(o, "placement", placement_name(g->snapshot.policy.placement));
+	json_add_text(o, "placement", placement_name(g->snapshot.policy.placement));
 	json_object_object_add(o, "home", report_set(w->home.nodes));
-	add_string(o, "home_source", home_source_name(w->home.source));
+	json_add_text(o, "home_source", home_source_name(w->home.source));
 	json_object_object_add(o, "vcpus", report_vcpus(&g->snapshot));
 	json_object_object_add(o, "nodes", report_bytes(w));
-	add_u64(o, "unknown_bytes", w->unknown_bytes);
-	add_u64(o, "home_bytes", w->home_bytes);
-	add_u64(o, "remote_bytes", w->remote_bytes);
-	add_string(o, "verdict", whereabouts_verdict_name(w->verdict));
+	json_add_u64(o, "unknown_bytes", w->unknown_bytes);
+	json_add_u64(o, "home_bytes", w->home_bytes);
+	json_add_u64(o, "remote_bytes", w->remote_bytes);
+	json_add_text(o, "verdict", whereabouts_verdict_name(w->verdict));
 	json_object_object_add(o, "findings", report_findings(w));
-	json_object_object_add(o, "moving", json_object_new_boolean(is_moving(m, g)));
-	add_string(o, "moves_held", reason_slug(g->moves_held));
-	add_u64(o, "moved_bytes", g->mover.moved_bytes);
+	json_add_bool(o, "moving", is_moving(m, g));
+	json_add_text(o, "moves_held", reason_slug(g->moves_held));
+	json_add_u64(o, "moved_bytes", g->mover.moved_bytes);
 	json_object_object_add(o, "moves_in_ns", report_wait(m, g));
 	return o;
 }
