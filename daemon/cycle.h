@@ -44,5 +44,3 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 void placing_foresee(const struct manager *m, const struct guest *g, struct plan_limits *limits);
 /* A move is under way, and it is some time ago that the vCPUs were read. */
 bool placing_must_ask(const struct manager *m, const struct guest *g);
-/* The home has been the same for long enough: a cycle is worth it. */
-bool placing_may_begin(const struct guest *g, uint64_t now_ns);

@@ -59,12 +59,3 @@ void placing_foresee(const struct manager *m, const struct guest *g, struct plan
 	limits->refused = &g->mover.refused;
 	limits->place_allowance_bytes = UINT64_MAX;
 }
-
-bool placing_may_begin(const struct guest *g, uint64_t now_ns)
-{
-	const struct whereabouts *w = &g->whereabouts;
-
-	return !g->mover.target && w->verdict == WHEREABOUTS_REMOTE &&
-	       mover_may_move(&g->snapshot, &w->home) &&
-	       now_ns >= mover_due_ns(&g->mover, &g->snapshot.policy);
-}

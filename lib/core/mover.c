@@ -32,7 +32,7 @@ bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t tar
 	return target && is_elsewhere && is_whole && region_is_movable(&s->regions[run->region]);
 }
 
-static void end(struct mover *m, uint64_t now_ns)
+static void end_move(struct mover *m, uint64_t now_ns)
 {
 	m->target = 0;
 	m->has_ended = true;
@@ -47,7 +47,7 @@ void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns)
 	m->home = h->nodes;
 	m->since_ns = now_ns;
 	if (m->target)
-		end(m, now_ns);
+		end_move(m, now_ns);
 }
 
 uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
@@ -58,6 +58,13 @@ uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
 		return UINT64_MAX;
 	return m->has_ended ? max_u64(stable_ns, sat_add_u64(m->ended_ns, p->move_interval_ns))
 			    : stable_ns;
+}
+
+bool mover_may_begin(const struct mover *m, const struct snapshot *s, const struct whereabouts *w,
+		     uint64_t now_ns)
+{
+	return !m->target && w->verdict == WHEREABOUTS_REMOTE && mover_may_move(s, &w->home) &&
+	       now_ns >= mover_due_ns(m, &s->policy);
 }
 
 /* Something is outside that would go, and was not refused yet. */
@@ -73,23 +80,14 @@ static bool has_work(const struct mover *m, const struct snapshot *s, const stru
 	return false;
 }
 
-static bool may_begin(const struct mover *m, const struct snapshot *s, const struct whereabouts *w,
-		      uint64_t now_ns)
-{
-	return w->remote_bytes > 0 && w->remote_bytes >= s->policy.min_gain_bytes &&
-	       now_ns >= mover_due_ns(m, &s->policy);
-}
-
 node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,
 		      const struct whereabouts *w, uint64_t now_ns)
 {
-	bool may_move = mover_may_move(s, &w->home);
-
 	mover_observe(m, &w->home, now_ns);
-	if (!m->target && may_move && may_begin(m, s, w, now_ns))
+	if (mover_may_begin(m, s, w, now_ns))
 		m->target = w->home.nodes;
-	if (m->target && (!may_move || !has_work(m, s, d)))
-		end(m, now_ns);
+	if (m->target && (!mover_may_move(s, &w->home) || !has_work(m, s, d)))
+		end_move(m, now_ns);
 	return m->target;
 }
 
@@ -124,7 +122,7 @@ int mover_learn(struct mover *m, const struct action *a, const struct outcome *o
 	/* Kernels do not always say that the node had no free block (kernel/place.h). */
 	if (o->err == ENOMEM || sights_huge_bytes(after, n_after, start, stop, g) <
 					sights_huge_bytes(before, n_before, start, stop, g)) {
-		end(m, now_ns);
+		end_move(m, now_ns);
 		return 0;
 	}
 	return refuse_rest(m, a, after, n_after, g);

@@ -43,6 +43,10 @@ void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns);
  * known. */
 uint64_t mover_due_ns(const struct mover *m, const struct policy *p);
 
+/* Whether a move may begin now: none is under way, enough is outside, and it is due. */
+bool mover_may_begin(const struct mover *m, const struct snapshot *s, const struct whereabouts *w,
+		     uint64_t now_ns);
+
 /* Begins, goes on with or ends a move. One that finds nothing to take is over as it begins. *d, *w:
  * of the last look. Returns the nodes to which memory is moved now; 0: none. */
 node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,

@@ -216,9 +216,7 @@ bool driver_sample(struct driver *d, struct driver_vm *vm)
 		abort();
 	judge_whereabouts(d, vm);
 	return vm->mover.target ||
-	       (vm->whereabouts.verdict == WHEREABOUTS_REMOTE &&
-		mover_may_move(&vm->snapshot, &vm->whereabouts.home) &&
-		model_now(d->model) >= mover_due_ns(&vm->mover, &vm->snapshot.policy));
+	       mover_may_begin(&vm->mover, &vm->snapshot, &vm->whereabouts, model_now(d->model));
 }
 
 static int judge(struct driver *d, struct driver_vm *vm)
