@@ -56,13 +56,32 @@ static int append_span(struct spans *spans, const struct run *run)
 	return 0;
 }
 
-/* A full block whose folio size cannot be read costs a copy at worst: it is planned as one. */
-static bool run_is_for(const struct run *run, enum action_kind kind)
+typedef bool (*run_filter)(const struct run *run);
+
+static bool is_huge(const struct run *run)
 {
-	if (kind == ACTION_REMAP)
-		return run->state == BLOCK_REMAPPABLE;
+	return run->state == BLOCK_HUGE;
+}
+
+static bool is_remappable(const struct run *run)
+{
+	return run->state == BLOCK_REMAPPABLE;
+}
+
+/* A full block whose folio size cannot be read costs a copy at worst: it is planned as one. */
+static bool is_copyable(const struct run *run)
+{
 	return run->state == BLOCK_COPYABLE ||
 	       (run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
+}
+
+/* The move under way takes it. Not what can be remapped: that costs nothing, and moves huge
+ * afterwards. */
+static bool is_to_move(const struct maker *m, const struct run *run)
+{
+	bool is_remapped_first = m->s->policy.may_remap && is_remappable(run);
+
+	return !is_remapped_first && mover_takes(m->s, run, m->limits->home);
 }
 
 /* How far the answer goes whether memory at `at` was refused by the move under way. */
@@ -77,22 +96,25 @@ static hva_t end_of_refusal(const struct interval_set *refused, hva_t at, hva_t 
 	return min_u64(*ret_is_refused ? item->end : item->start, end);
 }
 
-typedef bool (*run_filter)(const struct run *run);
-
-static bool is_remappable(const struct run *run)
+/* The parts of a run that is to be moved: those that go, or those that were refused. */
+static int append_parts(const struct maker *m, const struct run *run, bool is_for_place,
+			struct spans *ret)
 {
-	return run_is_for(run, ACTION_REMAP);
-}
+	hva_t end = run->start + run->bytes, next;
 
-static bool is_copyable(const struct run *run)
-{
-	return run_is_for(run, ACTION_COPY);
-}
+	for (hva_t at = run->start; at < end; at = next) {
+		struct run part = *run;
+		bool is_refused;
+		int r;
 
-/* One folio a block. */
-static bool is_whole(const struct run *run)
-{
-	return run->state == BLOCK_HUGE || is_remappable(run);
+		next = end_of_refusal(m->limits->refused, at, end, &is_refused);
+		part.start = at;
+		part.bytes = next - at;
+		r = is_refused == is_for_place ? 0 : append_span(ret, &part);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 /* Spans of what passes the filter; of what is to be moved, or of what is not. */
@@ -101,29 +123,16 @@ static int collect_spans(const struct maker *m, const struct diagnosis *d, run_f
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
-		/* A remap costs nothing, and what it makes huge moves whole afterwards. */
-		bool is_first_remapped = is_remappable(run) && m->s->policy.may_remap,
-		     may_be_placed = !is_first_remapped && mover_takes(m->s, run, m->limits->home),
-		     is_refused = false;
-		hva_t end = run->start + run->bytes, next;
+		int r = 0;
 
-		if (!is_wanted(run) || (is_for_place && !may_be_placed))
+		if (!is_wanted(run))
 			continue;
-		for (hva_t at = run->start; at < end; at = next) {
-			struct run piece = *run;
-			int r;
-
-			next = may_be_placed
-				       ? end_of_refusal(m->limits->refused, at, end, &is_refused)
-				       : end;
-			piece.start = at;
-			piece.bytes = next - at;
-			r = is_for_place == (may_be_placed && !is_refused)
-				    ? append_span(ret, &piece)
-				    : 0;
-			if (r < 0)
-				return r;
-		}
+		if (is_to_move(m, run))
+			r = append_parts(m, run, is_for_place, ret);
+		else if (!is_for_place)
+			r = append_span(ret, run);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -235,7 +244,7 @@ static int plan_spans_to_place(struct maker *m, const struct spans *spans, uint6
 
 static int plan_places(struct maker *m, const struct diagnosis *d)
 {
-	static const run_filter in_turn[] = {is_whole, is_copyable};
+	static const run_filter in_turn[] = {is_huge, is_remappable, is_copyable};
 	uint64_t left = align_down(m->limits->place_allowance_bytes, block_bytes(&m->s->geometry));
 	int r = 0;
 

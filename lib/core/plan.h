@@ -31,8 +31,8 @@ struct plan_limits {
 	uint32_t max_actions;		    /* 0 = no bound */
 };
 
-/* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of what is
- * huge first (what is to be remapped moves when it is huge); then copies by address within the
+/* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of whole
+ * folios first (what may be remapped moves when it is huge); then copies by address within the
  * allowance, but for what is to be moved: it would be huge on the wrong node. No action holds a
  * block that is not remappable (copyable, or folio-unknown; to be moved: mover.h), none crosses a
  * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.

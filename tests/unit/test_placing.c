@@ -946,6 +946,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_huge_goes_before_what_is_small),
+		TEST(test_what_may_not_be_remapped_moves_as_it_is),
 		TEST(test_moves_are_complete),
 		TEST(test_moves_are_bounded_as_copies_are),
 		TEST(test_moves_come_out_of_both_allowances),
