@@ -122,6 +122,8 @@ static bool is_moving(const struct manager *m, const struct guest *g)
 struct json_object *report_numa(const struct manager *m, const struct guest *g)
 {
 	const struct whereabouts *w = &g->whereabouts;
+	/* What a move that is over by now waited for is of no interest. */
+	enum reason held = g->mover.target ? g->moves_held : REASON_NONE;
 	struct json_object *o;
 
 	if (!guest_has_nodes(g, &m->host) || g->cycles == 0)
@@ -138,7 +140,7 @@ struct json_object *report_numa(const struct manager *m, const struct guest *g)
 	json_add_text(o, "verdict", whereabouts_verdict_name(w->verdict));
 	json_object_object_add(o, "findings", report_findings(w));
 	json_add_bool(o, "moving", is_moving(m, g));
-	json_add_text(o, "moves_held", reason_slug(g->moves_held));
+	json_add_text(o, "moves_held", reason_slug(held));
 	json_add_u64(o, "moved_bytes", g->mover.moved_bytes);
 	json_object_object_add(o, "moves_in_ns", report_wait(m, g));
 	return o;

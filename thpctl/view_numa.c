@@ -429,10 +429,19 @@ static void put_target(struct json_object *numa, char *text, size_t size)
 		       list);
 }
 
-/* "moving to node 0, 3.0G moved so far", "will be moved to node 0 in 40s". False: neither. */
+/* A move that has begun does not go on, for a reason. */
+static bool is_held(struct json_object *numa)
+{
+	const char *reason = field_text(numa, "moves_held");
+
+	return *reason && strcmp(reason, "none") != 0;
+}
+
+/* "moving to node 0, 3.0G moved so far", "waits to be moved to node 0: node-full", "will be moved
+ * to node 0 in 40s". False: none of these. */
 static bool describe_move(struct json_object *numa, bool is_raw, char *text, size_t size)
 {
-	char target[TABLE_CELL_MAX + 16], value[FORMAT_MAX];
+	char target[TABLE_CELL_MAX + 16], value[FORMAT_MAX], slug[64];
 	uint64_t number;
 
 	put_target(numa, target, sizeof(target));
@@ -441,6 +450,10 @@ static bool describe_move(struct json_object *numa, bool is_raw, char *text, siz
 			       format_bytes(number, is_raw, value));
 	else if (field_is_true(numa, "moving"))
 		(void)snprintf(text, size, "moving%s", target);
+	else if (is_held(numa))
+		(void)snprintf(
+			text, size, "waits to be moved%s: %s", target,
+			format_printable(field_text(numa, "moves_held"), slug, sizeof(slug)));
 	else if (field_u64(numa, "moves_in_ns", &number) && number == 0)
 		(void)snprintf(text, size, "will be moved%s now", target);
 	else if (field_u64(numa, "moves_in_ns", &number))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the daemon tells of one VM's policy. */
+/* What the daemon tells of one VM: its policy, and its move. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "config_apply.h"
+#include "report_numa.h"
 #include "state.h"
 
 static struct json_object *find_policy(struct json_object *show, const char *key)
@@ -66,10 +67,37 @@ static void show_tells_every_key_of_the_policy(void **state)
 	config_clear(&m.config);
 }
 
+static void assert_move(const struct manager *m, const struct guest *g, bool is_moving,
+			const char *held)
+{
+	struct json_object *numa = report_numa(m, g);
+
+	assert_int_equal(json_object_get_boolean(json_object_object_get(numa, "moving")),
+			 is_moving);
+	assert_string_equal(json_object_get_string(json_object_object_get(numa, "moves_held")),
+			    held);
+	json_object_put(numa);
+}
+
+static void only_a_move_under_way_is_held(void **state)
+{
+	static struct sys sys = {.ops = &sys_real_ops};
+	static struct manager m = {.sys = &sys, .host = {.n_nodes = 2, .features = FEATURE_NODES}};
+	static struct guest g = {.cycles = 1, .mover.target = 1};
+
+	(void)state;
+	assert_move(&m, &g, true, "none");
+	g.moves_held = REASON_NODE_FULL;
+	assert_move(&m, &g, false, "node-full");
+	g.mover.target = 0; /* it ended between two cycles */
+	assert_move(&m, &g, false, "none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(show_tells_every_key_of_the_policy),
+		cmocka_unit_test(only_a_move_under_way_is_held),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

@@ -177,6 +177,10 @@ static void a_move_is_told(void **state)
 		 "\n\na: will be moved to node 1 in 40s\n"},
 		{"{\"home\":[1],\"moves_in_ns\":0}", "\n\na: will be moved to node 1 now\n"},
 		{"{\"moves_in_ns\":0}", "\n\na: will be moved now\n"},
+		{"{\"home\":[1],\"moving\":false,\"moves_held\":\"node-full\",\"moves_in_ns\":0}",
+		 "\n\na: waits to be moved to node 1: node-full\n"},
+		{"{\"home\":[1],\"moving\":false,\"moves_held\":\"none\",\"moves_in_ns\":null}",
+		 NULL},
 		{"{\"home\":[1],\"moving\":false,\"moved_bytes\":4096,\"moves_in_ns\":null}", NULL},
 		{"{\"home\":[1],\"moving\":1,\"moves_in_ns\":-4}", NULL},
 	};
