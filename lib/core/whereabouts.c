@@ -53,6 +53,15 @@ static void sum_up(struct whereabouts *w, const struct snapshot *s)
 	}
 }
 
+static enum whereabouts_verdict judge(const struct whereabouts *w, const struct policy *p)
+{
+	if (!w->home.nodes)
+		return WHEREABOUTS_UNKNOWN;
+	if (w->remote_bytes > 0 && w->remote_bytes >= p->min_gain_bytes)
+		return WHEREABOUTS_REMOTE;
+	return node_set_is_single(w->home.nodes) ? WHEREABOUTS_HOME : WHEREABOUTS_WIDE;
+}
+
 /* ---- Findings ---- */
 
 static void add(struct whereabouts *w, const struct snapshot *s, enum reason reason, int node,
@@ -165,21 +174,12 @@ static void find(struct whereabouts *w, const struct snapshot *s, const struct d
 		add(w, s, REASON_PINNED_BY_CPUSET, node_set_first(w->home.nodes), w->home_bytes);
 	find_thrash(w, s);
 	find_tier(w, s);
-	if (!w->home.nodes || w->remote_bytes == 0)
+	if (w->verdict != WHEREABOUTS_REMOTE)
 		return;
 	find_full(w, s, reserve_bytes);
 	find_cement(w, s, d);
 	for (int node; (node = largest(w, without)) >= 0; without |= node_set_of(node))
 		add(w, s, REASON_REMOTE_MEMORY, node, w->by_node[node]);
-}
-
-static enum whereabouts_verdict judge(const struct whereabouts *w, const struct policy *p)
-{
-	if (!w->home.nodes)
-		return WHEREABOUTS_UNKNOWN;
-	if (w->remote_bytes > 0 && w->remote_bytes >= p->min_gain_bytes)
-		return WHEREABOUTS_REMOTE;
-	return node_set_is_single(w->home.nodes) ? WHEREABOUTS_HOME : WHEREABOUTS_WIDE;
 }
 
 struct whereabouts whereabouts_of(const struct snapshot *s, const struct diagnosis *d,
@@ -188,7 +188,7 @@ struct whereabouts whereabouts_of(const struct snapshot *s, const struct diagnos
 	struct whereabouts w = {.home = home_of(s)};
 
 	sum_up(&w, s);
-	find(&w, s, d, free_reserve_bytes);
 	w.verdict = judge(&w, &s->policy);
+	find(&w, s, d, free_reserve_bytes);
 	return w;
 }

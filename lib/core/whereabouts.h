@@ -32,7 +32,8 @@ struct whereabouts {
 	uint64_t unknown_bytes;		/* resident, on no known node */
 	uint64_t home_bytes, remote_bytes;
 	enum whereabouts_verdict verdict;
-	/* The largest of a kind first; beyond the bound the smallest are left out. */
+	/* The largest of a kind first; beyond the bound the smallest are left out. Of what is
+	 * remote only if that is the verdict. */
 	struct whereabouts_finding findings[WHEREABOUTS_FINDINGS_MAX];
 	size_t n_findings;
 };

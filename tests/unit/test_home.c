@@ -524,6 +524,7 @@ static void test_a_collapse_would_cement(void **state)
 
 	add_nodes(b, 2);
 	b->s.policy.nodes = N0;
+	b->s.policy.min_gain_bytes = 5 * BLOCK;
 	see(b, 0, 4, SEEN_SMALL, 0);
 	see(b, 4, 5, SEEN_SMALL, 1);
 	see(b, 9, 6, SEEN_SMALL, -1);
@@ -531,6 +532,9 @@ static void test_a_collapse_would_cement(void **state)
 	assert_int_equal(w.n_findings, 2);
 	expect_finding(&w, 0, REASON_COLLAPSE_WOULD_CEMENT, -1, 5 * BLOCK);
 	expect_finding(&w, 1, REASON_REMOTE_MEMORY, 1, 5 * BLOCK);
+	b->s.policy.min_gain_bytes++; /* not worth a word */
+	w = judge(b, UINT64_MAX);
+	assert_int_equal(w.n_findings, 0);
 }
 
 static void test_memory_of_a_working_vm_on_nodes_without_cpus(void **state)
