@@ -212,6 +212,16 @@ bool scan_char(struct scanner *s, char c)
 	return true;
 }
 
+bool scan_text(struct scanner *s, const char *text)
+{
+	size_t n = strlen(text);
+
+	if ((size_t)(s->end - s->at) < n || memcmp(s->at, text, n) != 0)
+		return false;
+	s->at += n;
+	return true;
+}
+
 bool scan_range(struct scanner *s, uint64_t *ret_first, uint64_t *ret_last)
 {
 	struct scanner ahead = *s;

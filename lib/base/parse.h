@@ -34,8 +34,9 @@ bool scan_hex(struct scanner *s, uint64_t *ret);
 /* "7" or "4-7", an item of the lists that the kernel writes; false and unmoved if it is none,
  * or goes down. */
 bool scan_range(struct scanner *s, uint64_t *ret_first, uint64_t *ret_last);
-bool scan_char(struct scanner *s, char c); /* exactly c */
-void scan_blanks(struct scanner *s);	   /* spaces and tabs */
+bool scan_char(struct scanner *s, char c);	     /* exactly c */
+bool scan_text(struct scanner *s, const char *text); /* exactly that; false and unmoved if not */
+void scan_blanks(struct scanner *s);		     /* spaces and tabs */
 bool scan_word(struct scanner *s,
 	       struct scanner *ret); /* up to the next blank or newline; false if empty */
 bool scan_line(struct scanner *s,

@@ -47,25 +47,25 @@ static void take_allowed_nodes(struct scanner rest, struct vm *vm)
 		vm->allowed_nodes = 0;
 }
 
+static bool scan_number(struct scanner *s, uint64_t *ret)
+{
+	scan_blanks(s);
+	return scan_u64(s, ret);
+}
+
 /* "Uid:	real effective saved fs": who the process acts as is the effective one. */
 static void judge_status_line(struct scanner line, struct vm *vm)
 {
-	struct scanner key;
 	uint64_t value;
 
-	if (!scan_word(&line, &key))
-		return;
-	if (key.end - key.at == 18 && memcmp(key.at, "Mems_allowed_list:", 18) == 0)
+	if (scan_text(&line, "Mems_allowed_list:")) {
 		take_allowed_nodes(line, vm);
-	scan_blanks(&line);
-	if (!scan_u64(&line, &value))
-		return;
-	if (key.end - key.at == 4 && memcmp(key.at, "Uid:", 4) == 0) {
-		scan_blanks(&line);
-		if (scan_u64(&line, &value))
+	} else if (scan_text(&line, "Uid:")) {
+		if (scan_number(&line, &value) && scan_number(&line, &value))
 			vm->uid = (uid_t)value;
-	} else if (key.end - key.at == 12 && memcmp(key.at, "THP_enabled:", 12) == 0) {
-		vm->is_thp_disabled = value == 0;
+	} else if (scan_text(&line, "THP_enabled:")) {
+		if (scan_number(&line, &value))
+			vm->is_thp_disabled = value == 0;
 	}
 }
 

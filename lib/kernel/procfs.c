@@ -56,17 +56,6 @@ bool maps_parse_line(struct scanner line, struct maps_line *ret)
 	return true;
 }
 
-/* Consumes text if the scanner stands at it. */
-static bool scan_text(struct scanner *s, const char *text)
-{
-	size_t n = strlen(text);
-
-	if ((size_t)(s->end - s->at) < n || memcmp(s->at, text, n) != 0)
-		return false;
-	s->at += n;
-	return true;
-}
-
 static uint32_t flag_from_letters(const char *letters)
 {
 	static const struct {
@@ -267,8 +256,7 @@ static bool is_uuid(struct scanner text)
 	return true;
 }
 
-/* Arguments end with a NUL; the last one may lack it. */
-static bool next_argument(struct scanner *s, struct scanner *ret)
+bool cmdline_next(struct scanner *s, struct scanner *ret)
 {
 	const char *nul;
 
@@ -280,8 +268,7 @@ static bool next_argument(struct scanner *s, struct scanner *ret)
 	return true;
 }
 
-/* QEMU takes one dash or two. */
-static bool argument_is(struct scanner argument, const char *name)
+bool cmdline_is_option(struct scanner argument, const char *name)
 {
 	if (!scan_char(&argument, '-'))
 		return false;
@@ -296,10 +283,10 @@ void cmdline_parse_qemu(const char *text, size_t size, char *name, size_t name_s
 
 	name[0] = '\0';
 	uuid[0] = '\0';
-	while (next_argument(&s, &argument)) {
-		if (argument_is(argument, "name") && next_argument(&s, &value)) {
+	while (cmdline_next(&s, &argument)) {
+		if (cmdline_is_option(argument, "name") && cmdline_next(&s, &value)) {
 			parse_name_option(value, name, name_size);
-		} else if (argument_is(argument, "uuid") && next_argument(&s, &value)) {
+		} else if (cmdline_is_option(argument, "uuid") && cmdline_next(&s, &value)) {
 			if (is_uuid(value) && uuid_size > 36) {
 				memcpy(uuid, value.at, 36);
 				uuid[36] = '\0';

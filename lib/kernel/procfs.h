@@ -41,6 +41,11 @@ int stat_parse(const char *text, size_t size, struct proc_stat *ret);
 int statm_parse(const char *text, size_t size, uint64_t *ret_size_pages,
 		uint64_t *ret_resident_pages);
 
+/* The next argument of a command line: each ends with a NUL, the last one may lack it. */
+bool cmdline_next(struct scanner *s, struct scanner *ret);
+/* It is that option of QEMU, which takes one dash or two. */
+bool cmdline_is_option(struct scanner argument, const char *name);
+
 /* Machine name and -uuid out of a QEMU command line (NUL-separated). name: value of -name up to the
  * first comma, or its guest= part. Empty strings where absent. */
 void cmdline_parse_qemu(const char *text, size_t size, char *name, size_t name_size, char *uuid,

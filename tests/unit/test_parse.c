@@ -221,6 +221,10 @@ static void scanning_moves_only_on_success(void **state)
 	assert_int_equal(value, 15);
 	assert_false(scan_word(&s, &word));
 	scan_blanks(&s);
+	assert_false(scan_text(&s, "xyz")); /* it ends before */
+	assert_false(scan_text(&s, "xx"));
+	assert_true(scan_text(&s, ""));
+	assert_true(scan_text(&(struct scanner){s.at, s.end}, "xy"));
 	assert_true(scan_word(&s, &word));
 	assert_int_equal(word.end - word.at, 2);
 	assert_memory_equal(word.at, "xy", 2);
