@@ -167,8 +167,8 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 		j->wide_start = region_first_block(region, &m->geometry);
 		j->wide_end = region_last_block(region, &m->geometry);
 	}
-	/* Copies of anonymous memory hold the VM's memory lock; other VMs can use the other
-	 * workers. */
+	/* Copies of anonymous memory hold the VM's memory lock, and moves keep its vCPUs from the
+	 * pages; other VMs can use the other workers. */
 	j->is_alone = a->kind != ACTION_REMAP;
 	j->min_populated_bp = g->snapshot.policy.min_populated_bp;
 	j->free_reserve_bytes = m->governor.budget.free_reserve_bytes;
@@ -227,7 +227,7 @@ static void settle(struct manager *m, const struct job *j)
 
 /* No room in the cgroup or no free huge page: the next copy (or move) would only make the kernel
  * reclaim or compact once more. */
-static bool must_stop_copies(const struct job *j)
+static bool must_stop_plan(const struct job *j)
 {
 	if (j->action.kind == ACTION_PLACE)
 		return j->outcome.err == ENOMEM;
@@ -251,7 +251,7 @@ int acting_take(struct manager *m, struct guest *g, struct job *j)
 	if (j->err == -ECANCELED)
 		return 0;
 	r = learn(m, g, j);
-	if (must_stop_copies(j)) {
+	if (must_stop_plan(j)) {
 		acting_abandon(m, g);
 		executor_cancel(m->executor, g->id);
 	}

@@ -100,10 +100,9 @@ bool sweep_is_fresh(const struct manager *m); /* a cycle may begin, going by wha
 void sweep_stop(struct manager *m);
 
 /* cycle.c */
-void cycle_start(struct manager *m, struct guest *g);  /* IDLE: survey anew */
-void cycle_resume(struct manager *m, struct guest *g); /* WAIT: decide again */
-void cycle_read_signs(struct manager *m,
-		      struct guest *g); /* IDLE: did it fault, where does it run? */
+void cycle_start(struct manager *m, struct guest *g);	   /* IDLE: survey anew */
+void cycle_resume(struct manager *m, struct guest *g);	   /* WAIT: decide again */
+void cycle_read_signs(struct manager *m, struct guest *g); /* IDLE: faults, vCPUs */
 void cycle_take_result(struct manager *m, struct guest *g, struct job *j);
 void cycle_pause(struct manager *m, struct guest *g);	/* what has not begun is not done */
 void cycle_give_up(struct manager *m, struct guest *g); /* a worker hangs on this VM */

@@ -60,7 +60,8 @@ int choice_find(struct json_object *status, const char *who, struct json_object 
 	return 0;
 }
 
-void choice_list(struct json_object *status, char *list, size_t size)
+/* "a, b, c": the VMs that there are, or "none". Not fit for a terminal as it is. */
+static void list_known(struct json_object *status, char *list, size_t size)
 {
 	size_t used = 0;
 
@@ -74,7 +75,7 @@ void choice_problem(int r, struct json_object *status, const char *who, char *te
 {
 	char list[LIST_MAX], problem[PROBLEM_MAX];
 
-	choice_list(status, list, sizeof(list));
+	list_known(status, list, sizeof(list));
 	if (r == -ENOTUNIQ)
 		(void)snprintf(problem, sizeof(problem),
 			       "Several VMs are called '%.256s'; use the UUID or the pid.", who);

@@ -10,8 +10,5 @@
  * -ENOENT, or -ENOTUNIQ. */
 int choice_find(struct json_object *status, const char *who, struct json_object **ret);
 
-/* "a, b, c": the VMs that there are, or "none". Not fit for a terminal as it is. */
-void choice_list(struct json_object *status, char *list, size_t size);
-
 /* What there is to say of an error of choice_find(); printable. */
 void choice_problem(int r, struct json_object *status, const char *who, char *text, size_t size);

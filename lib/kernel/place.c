@@ -19,7 +19,7 @@ enum { CALLS_MAX = 8 };
 /* In the status of a page of which the kernel wrote nothing. */
 enum { UNWRITTEN = INT_MIN };
 
-/* Pages of one call. Three arrays in one allocation, as long as the call has pages at most. */
+/* Pages of one call; each array has room for all that a call may have. */
 struct batch {
 	hva_t *pages;
 	int *nodes, *status;

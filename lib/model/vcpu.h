@@ -13,12 +13,12 @@ struct vcpu {
 	pid_t tid;
 	int16_t node;	    /* of the CPU that it ran on last; -1: not known */
 	node_set_t allowed; /* nodes of the CPUs that it may run on; 0: not known */
-	uint64_t ran_ns;    /* on a CPU, since it was made; 0: not known */
-	uint64_t
-		migrated_pages; /* moved for it by the kernel's NUMA balancing, since it was made */
-	/* Between two readings; UINT32_MAX and 0 until there were two. */
-	uint32_t busy_bp;	       /* share of a CPU */
-	uint32_t migrated_pages_per_s; /* by the kernel's NUMA balancing */
+	/* Since it was made; 0: not known. */
+	uint64_t ran_ns;	 /* on a CPU */
+	uint64_t migrated_pages; /* moved for it by the kernel's NUMA balancing */
+	/* Between two readings; VCPU_BUSY_UNKNOWN and 0 until there were two. */
+	uint32_t busy_bp; /* share of a CPU */
+	uint32_t migrated_pages_per_s;
 };
 
 enum { VCPU_BUSY_UNKNOWN = UINT32_MAX };
