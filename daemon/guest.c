@@ -51,6 +51,8 @@ void guest_apply_policy(struct guest *g, const struct config *c)
 	g->rule = config_find_rule(c, &g->snapshot.vm);
 	g->snapshot.policy = g->rule ? g->rule->policy : c->policy;
 	g->snapshot.policy.is_paused = is_paused;
+	if (g->snapshot.policy.placement == PLACEMENT_OFF)
+		mover_forget(&g->mover);
 }
 
 bool guest_has_nodes(const struct guest *g, const struct host *h)

@@ -228,25 +228,12 @@ struct json_object *report_explain(const struct guest *g, hva_t only, bool has_o
 	return o;
 }
 
-/* What the budget spreads over time is planned all the same; what it forbids is not. */
-static struct plan_limits limits_of_report(const struct manager *m, const struct guest *g)
-{
-	struct plan_limits limits = {.first_id = m->next_action_id};
-
-	if (g->snapshot.copies_held == REASON_NONE)
-		limits.copy_allowance_bytes = UINT64_MAX;
-	if (guest_has_nodes(g, &m->host) && g->mover.target && g->moves_held == REASON_NONE) {
-		limits.home = g->mover.target;
-		limits.place_node = (int16_t)home_best_node(limits.home, &m->host);
-		limits.place_allowance_bytes = UINT64_MAX;
-		limits.refused = &g->mover.refused;
-	}
-	return limits;
-}
-
 struct json_object *report_plan(const struct manager *m, const struct guest *g)
 {
-	struct plan_limits limits = limits_of_report(m, g);
+	/* What the budget spreads over time is planned all the same; what it forbids is not. */
+	bool may_copy = g->snapshot.copies_held == REASON_NONE;
+	struct plan_limits limits = {.copy_allowance_bytes = may_copy ? UINT64_MAX : 0,
+				     .first_id = m->next_action_id};
 	struct json_object *o = json_object_new_object(), *actions = json_object_new_array();
 	struct plan plan = PLAN_INIT;
 

@@ -49,6 +49,12 @@ static node_set_t nodes_of_vcpus(const struct snapshot *s)
 	return set;
 }
 
+static node_set_t allowed_of(node_set_t wanted, node_set_t allowed)
+{
+	/* The kernel moves nothing to where a cpuset lets it have no memory. */
+	return wanted & allowed ? wanted & allowed : wanted;
+}
+
 /* What the VM is bound to; 0: nothing. */
 static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_source)
 {
@@ -57,12 +63,11 @@ static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_sourc
 
 	if (named) {
 		*ret_source = HOME_POLICY;
-		/* The kernel moves nothing to where a cpuset lets it have no memory. */
-		return named & allowed ? named & allowed : named;
+		return allowed_of(named, allowed);
 	}
 	if (bound) {
 		*ret_source = HOME_VMM;
-		return bound;
+		return allowed_of(bound, allowed);
 	}
 	if (allowed && allowed != all) {
 		*ret_source = HOME_CPUSET;

@@ -22,9 +22,9 @@ struct home {
 	enum home_source source;
 };
 
-/* What binds it comes first: Nodes= (what the cpuset allows of them, unless that is nothing), then
- * what its VMM was told to bind it to, then a cpuset that leaves out nodes of the host. Then where
- * the vCPUs run, weighted by how busy they are; a node with less than a tenth of that counts
+/* What binds it comes first: Nodes=, then what its VMM was told to bind it to (of either what
+ * the cpuset allows, unless that is nothing), then a cpuset that leaves out nodes of the host. Then
+ * where the vCPUs run, weighted by how busy they are; a node with less than a tenth of that counts
  * nothing. Placement=follow: within what binds it, where it runs; bind: what binds it and nothing
  * else. Only nodes with memory are a home. */
 struct home home_of(const struct snapshot *s);

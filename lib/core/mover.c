@@ -6,10 +6,21 @@
 #include "bar.h"
 #include "sights.h"
 
+enum { STRIKES_MAX = 6 };
+
 void mover_clear(struct mover *m)
 {
 	interval_set_clear(&m->refused);
+	interval_set_clear(&m->brought);
 	*m = (struct mover)MOVER_INIT;
+}
+
+void mover_forget(struct mover *m)
+{
+	uint64_t moved_bytes = m->moved_bytes;
+
+	mover_clear(m);
+	m->moved_bytes = moved_bytes;
 }
 
 bool mover_may_move(const struct snapshot *s, const struct home *h)
@@ -50,13 +61,22 @@ void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns)
 		end_move(m, now_ns);
 }
 
+static uint64_t interval_of(const struct mover *m, const struct policy *p)
+{
+	uint64_t ns;
+
+	return __builtin_mul_overflow(p->move_interval_ns, UINT64_C(1) << m->strikes, &ns)
+		       ? UINT64_MAX
+		       : ns;
+}
+
 uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
 {
 	uint64_t stable_ns = sat_add_u64(m->since_ns, p->stable_ns);
 
 	if (m->home == 0)
 		return UINT64_MAX;
-	return m->has_ended ? max_u64(stable_ns, sat_add_u64(m->ended_ns, p->move_interval_ns))
+	return m->has_ended ? max_u64(stable_ns, sat_add_u64(m->ended_ns, interval_of(m, p)))
 			    : stable_ns;
 }
 
@@ -80,28 +100,56 @@ static bool has_work(const struct mover *m, const struct snapshot *s, const stru
 	return false;
 }
 
+/* Of what the last move brought, something is outside again. */
+static bool was_taken_back(const struct mover *m, const struct snapshot *s,
+			   const struct diagnosis *d)
+{
+	for (size_t i = 0; i < d->n_runs; i++) {
+		const struct run *run = &d->runs[i];
+
+		if (mover_takes(s, run, m->home) &&
+		    interval_set_overlaps(&m->brought, run->start, run->start + run->bytes))
+			return true;
+	}
+	return false;
+}
+
+static void begin(struct mover *m, const struct snapshot *s, const struct diagnosis *d)
+{
+	bool is_same_home = m->has_ended && m->since_ns < m->ended_ns;
+
+	if (!is_same_home || !was_taken_back(m, s, d))
+		m->strikes = 0;
+	else if (m->strikes < STRIKES_MAX)
+		m->strikes++;
+	interval_set_clear(&m->brought);
+	m->target = m->home;
+}
+
 node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,
 		      const struct whereabouts *w, uint64_t now_ns)
 {
 	mover_observe(m, &w->home, now_ns);
 	if (mover_may_begin(m, s, w, now_ns))
-		m->target = w->home.nodes;
+		begin(m, s, d);
 	if (m->target && (!mover_may_move(s, &w->home) || !has_work(m, s, d)))
 		end_move(m, now_ns);
 	return m->target;
 }
 
-static int refuse_rest(struct mover *m, const struct action *a, const struct sight *after,
-		       size_t n_after, const struct mmu_geometry *g)
+/* What is there now came; what is not was refused. */
+static int sort_out(struct mover *m, const struct action *a, const struct sight *after,
+		    size_t n_after, const struct mmu_geometry *g)
 {
 	hva_t end = a->target.start + a->target.bytes;
 
 	for (size_t i = 0; i < n_after; i++) {
 		hva_t from = max_u64(after[i].start, a->target.start),
 		      to = min_u64(sight_end(&after[i], g), end);
-		int r = from < to && after[i].node != a->node
-				? interval_set_add(&m->refused, from, to)
-				: 0;
+		int r = from >= to ? 0
+				   : interval_set_add(after[i].node == a->node ? &m->brought
+									       : &m->refused,
+						      from, to);
 
 		if (r < 0)
 			return r;
@@ -120,10 +168,10 @@ int mover_learn(struct mover *m, const struct action *a, const struct outcome *o
 	if (!m->target)
 		return 0;
 	/* Kernels do not always say that the node had no free block (kernel/place.h). */
-	if (o->err == ENOMEM || sights_huge_bytes(after, n_after, start, stop, g) <
-					sights_huge_bytes(before, n_before, start, stop, g)) {
+	if (o->err == ENOMEM ||
+	    sights_split_bytes(before, n_before, after, n_after, start, stop, g) > 0) {
 		end_move(m, now_ns);
 		return 0;
 	}
-	return refuse_rest(m, a, after, n_after, g);
+	return sort_out(m, a, after, n_after, g);
 }

@@ -18,12 +18,17 @@ struct mover {
 	bool has_ended;	   /* a move has; at ended_ns */
 	uint64_t ended_ns;
 	struct interval_set refused; /* what did not go, in the move under way */
-	uint64_t moved_bytes;	     /* ever */
+	struct interval_set brought; /* what came, in that or the last one */
+	/* How often in a row what a move brought was outside again for the next one, though the
+	 * home had not changed: somebody else moves it, too (a second VM that shares the memory).
+	 * Each doubles MoveInterval=. */
+	uint8_t strikes;
+	uint64_t moved_bytes; /* ever */
 };
 
-#define MOVER_INIT                           \
-	{                                    \
-		.refused = INTERVAL_SET_INIT \
+#define MOVER_INIT                                                         \
+	{                                                                  \
+		.refused = INTERVAL_SET_INIT, .brought = INTERVAL_SET_INIT \
 	}
 
 void mover_clear(struct mover *m);
@@ -35,6 +40,9 @@ bool mover_may_move(const struct snapshot *s, const struct home *h);
 /* Whether a move to the nodes takes the run along: it is elsewhere, and huge, remappable, copyable
  * or of folios that cannot be told. What is swapped out, sparse, held or barred stays. */
 bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t target);
+
+/* Nothing is moved or looked at any more (Placement=off); what comes later begins anew. */
+void mover_forget(struct mover *m);
 
 /* Takes note of the home. A move to another one is over. */
 void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns);
@@ -53,8 +61,8 @@ node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct di
 		      const struct whereabouts *w, uint64_t now_ns);
 
 /* Learns from an action of kind place; after: sorted sights of its range. What is not on the
- * target's node now is not tried again in this move; without room on the node (ENOMEM, or a huge
- * page that lost its size) the move is over. 0 or -ENOMEM. */
+ * target's node now is not tried again in this move; without room on the node (ENOMEM, or huge
+ * pages that came in pieces) the move is over. 0 or -ENOMEM. */
 int mover_learn(struct mover *m, const struct action *a, const struct outcome *o,
 		const struct sight *before, size_t n_before, const struct sight *after,
 		size_t n_after, const struct mmu_geometry *g, uint64_t now_ns);

@@ -44,3 +44,23 @@ uint64_t sights_bytes_on(const struct sight *sights, size_t n, int node, hva_t s
 	}
 	return bytes;
 }
+
+static bool is_in_pieces(const struct sight *s)
+{
+	return s->seen == SEEN_FOLIO || s->seen == SEEN_SMALL || s->seen == SEEN_PAGES;
+}
+
+uint64_t sights_split_bytes(const struct sight *before, size_t n_before, const struct sight *after,
+			    size_t n_after, hva_t start, hva_t end, const struct mmu_geometry *g)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n_after; i++) {
+		hva_t from = max_u64(after[i].start, start),
+		      to = min_u64(sight_end(&after[i], g), end);
+
+		if (from < to && is_in_pieces(&after[i]))
+			bytes += sights_huge_bytes(before, n_before, from, to, g);
+	}
+	return bytes;
+}

@@ -21,6 +21,11 @@ uint64_t sight_part_pages(const struct sight *s, uint64_t pages, hva_t start, hv
 uint64_t sights_huge_bytes(const struct sight *sights, size_t n, hva_t start, hva_t end,
 			   const struct mmu_geometry *g);
 
+/* Bytes of [start, end) that were huge and are mapped in smaller pieces now. Blocks that are empty
+ * by now, given back by the guest, are not among them. */
+uint64_t sights_split_bytes(const struct sight *before, size_t n_before, const struct sight *after,
+			    size_t n_after, hva_t start, hva_t end, const struct mmu_geometry *g);
+
 /* Bytes of [start, end) whose blocks the sorted sights show on the node. */
 uint64_t sights_bytes_on(const struct sight *sights, size_t n, int node, hva_t start, hva_t end,
 			 const struct mmu_geometry *g);

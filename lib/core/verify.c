@@ -120,6 +120,20 @@ static enum reason reason_of_stay(int err)
 	}
 }
 
+/* Blocks that are empty by now: given back by the guest, or unmapped by a kernel that could not
+ * move them. */
+static uint64_t empty_bytes(const struct looks *l, hva_t start, hva_t end,
+			    const struct mmu_geometry *g)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < l->n_after; i++)
+		if (l->after[i].seen == SEEN_NOTHING)
+			bytes += sat_sub_u64(min_u64(sight_end(&l->after[i], g), end),
+					     max_u64(l->after[i].start, start));
+	return bytes;
+}
+
 /* A move: what counts is where the blocks are; and none may have lost its size on the way. What was
  * not looked at again, for instance of a VM that ended, did not get worse. */
 static struct verdict verify_place(const struct action *a, const struct outcome *o,
@@ -129,14 +143,15 @@ static struct verdict verify_place(const struct action *a, const struct outcome 
 	uint64_t huge_before = sights_huge_bytes(l->before, l->n_before, start, end, g),
 		 huge_after = sights_huge_bytes(l->after, l->n_after, start, end, g),
 		 there_before = sights_bytes_on(l->before, l->n_before, a->node, start, end, g),
-		 there_after = sights_bytes_on(l->after, l->n_after, a->node, start, end, g);
+		 there_after = sights_bytes_on(l->after, l->n_after, a->node, start, end, g),
+		 left = a->target.bytes - empty_bytes(l, start, end, g);
 	struct verdict v = {
 		.action = a->id,
-		.effect = effect_of(there_before, there_after, a->target.bytes),
+		.effect = effect_of(there_before, there_after, left),
 		.placed_bytes = sat_sub_u64(there_after, there_before),
 	};
 
-	if (there_after != a->target.bytes)
+	if (there_after != left)
 		v.reason = reason_of_stay(o->err);
 	if (was_not_looked_at(l->after, l->n_after, a, g)) {
 		v.effect = v.placed_bytes > 0 ? EFFECT_PARTIAL : EFFECT_NONE;
@@ -144,7 +159,7 @@ static struct verdict verify_place(const struct action *a, const struct outcome 
 		return v;
 	}
 	v.huge_bytes_delta = (int64_t)(huge_after - huge_before);
-	if (huge_after < huge_before) {
+	if (sights_split_bytes(l->before, l->n_before, l->after, l->n_after, start, end, g) > 0) {
 		v.effect = EFFECT_WORSE;
 		/* Without a free block the kernel moves the pages one by one (KERNEL 9.1). */
 		if (v.reason == REASON_NONE)

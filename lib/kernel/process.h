@@ -8,8 +8,8 @@
  * (exec_update_lock) or while its memory lock is held, and a process can have either for as long as
  * it likes: a FUSE file whose server never answers is enough (measured on Linux 6.18,
  * tests/live/hanger.c). Of a process's files stat, maps, smaps, pagemap, exe, fd/ and cmdline are
- * such, and so is process_madvise; statm, status, comm, cgroup, mountinfo and pidfd_open are not.
- * The event loop may call only what says here that it never waits. */
+ * such, and so are process_madvise and move_pages; statm, status, comm, cgroup, mountinfo and
+ * pidfd_open are not. The event loop may call only what says here that it never waits. */
 
 #include <stdbool.h>
 

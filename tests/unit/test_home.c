@@ -233,10 +233,11 @@ static void test_what_the_vmm_was_told_binds(void **state)
 	add_nodes(b, 3);
 	add_vcpus(b, 1, 0, 5000);
 	b->s.vm.bound_nodes = N1 | N2;
-	b->s.vm.allowed_nodes = N0 | N1;
 	expect_home(b, N1 | N2, HOME_VMM);
 	b->s.policy.placement = PLACEMENT_BIND;
 	expect_home(b, N1 | N2, HOME_VMM);
+	b->s.vm.allowed_nodes = N0 | N1; /* the cpuset cuts it */
+	expect_home(b, N1, HOME_VMM);
 	b->s.policy.nodes = N0;
 	expect_home(b, N0, HOME_POLICY);
 	b->s.policy.nodes = 0;

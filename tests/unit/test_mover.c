@@ -438,6 +438,57 @@ static void test_what_lost_its_size_ends_the_move(void **state)
 	assert_int_equal(mover_due_ns(&b->m, &b->s.policy), 2 * STABLE + INTERVAL);
 }
 
+static void test_what_the_guest_gave_back_ends_nothing(void **state)
+{
+	struct bench *b = *state;
+	struct sight after[] = {sight_of(0, 4, 0), sight_of(4, 4, -1)};
+
+	move(b);
+	after[1].seen = SEEN_NOTHING;
+	assert_int_equal(learn(b, 0, 8, 0, after, 2, 2 * STABLE), 0);
+	assert_int_not_equal(b->m.target, 0);
+}
+
+/* A second VM that shares the memory and lives elsewhere: each waits longer each time. */
+static void test_what_others_take_back_is_moved_less_often(void **state)
+{
+	struct bench *b = *state;
+	struct sight after = sight_of(0, 8, 0);
+	uint64_t now = 2 * STABLE, wait = INTERVAL;
+
+	move(b);
+	for (int i = 0; i < 10; i++) {
+		b->m.ended_ns = now;
+		assert_int_equal(learn(b, 0, 8, 0, &after, 1, now), 0);
+		b->m.target = 0; /* all of it had come, */
+		b->m.has_ended = true;
+		assert_int_equal(mover_due_ns(&b->m, &b->s.policy), now + wait);
+		now += wait;
+		assert_int_not_equal(step(b, now), 0); /* and is outside again */
+		wait = i < 6 ? 2 * wait : wait;
+		now += STABLE;
+	}
+	/* Another home is another matter. */
+	b->m.target = 0;
+	b->m.since_ns = b->m.ended_ns + 1;
+	assert_int_not_equal(step(b, now + 1000 * INTERVAL), 0);
+	assert_int_equal(b->m.strikes, 0);
+}
+
+static void test_forgotten_is_as_new(void **state)
+{
+	struct bench *b = *state;
+	struct sight after = sight_of(0, 8, 0);
+
+	move(b);
+	assert_int_equal(learn(b, 0, 8, 0, &after, 1, 2 * STABLE), 0);
+	mover_forget(&b->m);
+	assert_int_equal(b->m.target, 0);
+	assert_int_equal(b->m.moved_bytes, 8 * BLOCK);
+	assert_int_equal(b->m.brought.n_items, 0);
+	assert_int_equal(mover_due_ns(&b->m, &b->s.policy), UINT64_MAX);
+}
+
 static void test_what_comes_back_late_is_counted_and_not_refused(void **state)
 {
 	struct bench *b = *state;
@@ -887,6 +938,9 @@ int main(void)
 		TEST(test_refusals_are_of_the_target_alone),
 		TEST(test_without_room_the_move_is_over),
 		TEST(test_what_lost_its_size_ends_the_move),
+		TEST(test_what_the_guest_gave_back_ends_nothing),
+		TEST(test_what_others_take_back_is_moved_less_often),
+		TEST(test_forgotten_is_as_new),
 		TEST(test_what_comes_back_late_is_counted_and_not_refused),
 		TEST(test_moved_bytes_are_those_that_came),
 		TEST(test_times_saturate),
