@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the daemon tells of one VM: its policy, its move, its plan. */
+/* What the daemon tells of one VM: its policy, and its move. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,6 @@
 
 #include "config_apply.h"
 #include "report_numa.h"
-#include "snapshot_builder.h"
 #include "state.h"
 
 static struct json_object *find_policy(struct json_object *show, const char *key)
@@ -94,45 +93,11 @@ static void only_a_move_under_way_is_held(void **state)
 	assert_move(&m, &g, false, "none");
 }
 
-static uint64_t planned(const struct manager *m, const struct guest *g, const char *key)
-{
-	struct json_object *plan = report_plan(m, g);
-	uint64_t bytes = json_object_get_uint64(json_object_object_get(plan, key));
-
-	json_object_put(plan);
-	return bytes;
-}
-
-static void a_plan_has_the_move_under_way(void **state)
-{
-	static struct manager m = {.host = {.n_nodes = 2, .features = FEATURE_NODES}};
-	static struct guest g;
-	struct snapshot *s = &g.snapshot;
-
-	(void)state;
-	m.host.nodes[1].id = 1;
-	build_begin(s);
-	build_region(s, BASE, 64 * BLOCK, BACKING_SHMEM);
-	build_sight(s, BASE, 3, SEEN_SMALL, FILL_FULL)->node = 1;
-	assert_int_equal(diagnose(s, s->taken_ns, &g.diagnosis), 0);
-	assert_int_equal(planned(&m, &g, "place_bytes"), 0);
-	assert_int_equal(planned(&m, &g, "copy_bytes"), 3 * BLOCK);
-	g.mover.target = 1;
-	assert_int_equal(planned(&m, &g, "place_bytes"), 3 * BLOCK);
-	assert_int_equal(planned(&m, &g, "copy_bytes"), 0);
-	g.moves_held = REASON_NODE_FULL;
-	assert_int_equal(planned(&m, &g, "place_bytes"), 0);
-	assert_int_equal(planned(&m, &g, "copy_bytes"), 3 * BLOCK);
-	snapshot_clear(s);
-	diagnosis_clear(&g.diagnosis);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(show_tells_every_key_of_the_policy),
 		cmocka_unit_test(only_a_move_under_way_is_held),
-		cmocka_unit_test(a_plan_has_the_move_under_way),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

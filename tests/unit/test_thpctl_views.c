@@ -248,12 +248,6 @@ static void a_plan_is_summed_up(void **state)
 				  "Left for later by the budget: 1.0K.\n");
 	free(text);
 	(void)json_object_put(o);
-	o = parse("{\"actions\":[{\"id\":1,\"kind\":\"place\",\"start\":0,\"bytes\":4194304}]}");
-	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
-	assert_non_null(
-		strstr(text, "\n1 to place: 4.0M moved to another node, within [Budget].\n"));
-	free(text);
-	(void)json_object_put(o);
 	o = parse("{\"actions\":[]}");
 	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
 	assert_non_null(strstr(text, "Nothing to do"));
