@@ -42,6 +42,7 @@ struct job *cycle_new_job(struct manager *m, struct guest *g, enum job_kind kind
 		.features = m->host.features,
 		.want_nodes = guest_has_nodes(g, &m->host),
 	};
+	j->want_migrations = m->host.is_numa_balancing;
 	return j;
 }
 
@@ -288,7 +289,9 @@ void cycle_read_signs(struct manager *m, struct guest *g)
 
 	if (!j)
 		return;
-	j->want_vcpus = guest_has_nodes(g, &m->host) && manager_now_ns(m) >= g->vcpus_not_before_ns;
+	/* Where nothing moves anyway, the next survey will do. */
+	j->want_vcpus = guest_has_nodes(g, &m->host) && guest_may_move(g) &&
+			manager_now_ns(m) >= g->vcpus_not_before_ns;
 	cycle_submit(m, g, j);
 }
 

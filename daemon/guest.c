@@ -61,6 +61,14 @@ bool guest_has_nodes(const struct guest *g, const struct host *h)
 	       g->snapshot.policy.placement != PLACEMENT_OFF;
 }
 
+bool guest_may_move(const struct guest *g)
+{
+	const struct policy *p = &g->snapshot.policy;
+
+	return p->mode == MODE_FULL &&
+	       (p->placement == PLACEMENT_FOLLOW || p->placement == PLACEMENT_BIND);
+}
+
 void guest_take_vcpus(struct guest *g, struct vcpu **vcpus, size_t n, uint64_t now_ns)
 {
 	struct snapshot *s = &g->snapshot;

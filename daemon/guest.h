@@ -114,6 +114,9 @@ void guest_apply_policy(struct guest *g, const struct config *c);
 /* Where its memory lies is looked at. */
 bool guest_has_nodes(const struct guest *g, const struct host *h);
 
+/* Its policy lets its memory be moved to its home. */
+bool guest_may_move(const struct guest *g);
+
 /* Takes what a job read of the vCPUs, in place of the last reading. */
 void guest_take_vcpus(struct guest *g, struct vcpu **vcpus /* taken */, size_t n, uint64_t now_ns);
 

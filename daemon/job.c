@@ -44,8 +44,10 @@ struct job *job_free(struct job *j)
 /* A VM whose threads cannot be read has no vCPUs that are known. */
 static int read_vcpus(struct sys *sys, struct job *j)
 {
-	int r = j->want_vcpus ? vcpus_read(sys, j->process, &j->vcpus, &j->n_vcpus) : 0;
+	int r = 0;
 
+	if (j->want_vcpus)
+		r = vcpus_read(sys, j->process, j->want_migrations, &j->vcpus, &j->n_vcpus);
 	return r == -ENOMEM || r == -ESRCH ? r : 0;
 }
 

@@ -29,6 +29,7 @@ struct job {
 	uint32_t region;
 	bool want_flags;	     /* SURVEY */
 	bool want_vcpus;	     /* SIGNS, SURVEY */
+	bool want_migrations;	     /* SIGNS, SURVEY: of vCPUs, by the kernel\'s NUMA balancing */
 	uint16_t min_populated_bp;   /* ACT copy: what each block must still have */
 	uint64_t free_reserve_bytes; /* ACT place: what the node must have left */
 	bool had_uffd;		     /* ACT: the VMM held a userfaultfd at the survey */

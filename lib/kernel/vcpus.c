@@ -127,7 +127,8 @@ static uint64_t leading_number(const char *text)
 }
 
 /* What is missing stays unknown; a thread that ended meanwhile is left out (false). */
-static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, struct vcpu *ret)
+static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, bool with_migrations,
+		      struct vcpu *ret)
 {
 	struct proc_stat stat;
 	char text[16384], line[4096];
@@ -142,8 +143,8 @@ static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, struct vcpu *re
 	}
 	if (read_file(task_fd, ret->tid, "schedstat", text, sizeof(text)) > 0)
 		ret->ran_ns = leading_number(text);
-	/* Only kernels that can balance have the line. */
-	if (read_file(task_fd, ret->tid, "sched", text, sizeof(text)) > 0) {
+	/* Only kernels that can balance have the line, and it is the dearest of the files. */
+	if (with_migrations && read_file(task_fd, ret->tid, "sched", text, sizeof(text)) > 0) {
 		find_line(text, "\nnuma_pages_migrated", line, sizeof(line));
 		ret->migrated_pages = leading_number(line);
 	}
@@ -151,7 +152,7 @@ static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, struct vcpu *re
 }
 
 static int take_thread(int task_fd, const char *name, const struct cpu_nodes *cpus,
-		       struct vcpu **list, size_t *n)
+		       bool with_migrations, struct vcpu **list, size_t *n)
 {
 	struct vcpu v = {.node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
 	char comm[64];
@@ -163,12 +164,13 @@ static int take_thread(int task_fd, const char *name, const struct cpu_nodes *cp
 	if (size <= 0)
 		return 0;
 	comm[strcspn(comm, "\n")] = '\0';
-	if (!is_vcpu(comm) || !read_vcpu(task_fd, cpus, &v))
+	if (!is_vcpu(comm) || !read_vcpu(task_fd, cpus, with_migrations, &v))
 		return 0;
 	return ARRAY_APPEND(list, n, &v);
 }
 
-int vcpus_read(struct sys *sys, const struct process *p, struct vcpu **ret, size_t *ret_n)
+int vcpus_read(struct sys *sys, const struct process *p, bool with_migrations, struct vcpu **ret,
+	       size_t *ret_n)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	_cleanup_free_ struct cpu_nodes *cpus = NULL;
@@ -183,7 +185,7 @@ int vcpus_read(struct sys *sys, const struct process *p, struct vcpu **ret, size
 	if (!cpus)
 		return -ENOMEM;
 	for (int i = 0; i < THREADS_MAX && n < SNAPSHOT_VCPUS_MAX && (entry = readdir(dir)); i++) {
-		r = take_thread(dirfd(dir), entry->d_name, cpus, &list, &n);
+		r = take_thread(dirfd(dir), entry->d_name, cpus, with_migrations, &list, &n);
 		if (r < 0)
 			return r;
 	}

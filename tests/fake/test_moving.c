@@ -319,10 +319,28 @@ static void test_reading_vcpus_costs_no_more_than_a_look(void **state)
 	assert_true(w->g->vcpus_ns > read_ns);
 }
 
+static void test_vcpus_are_not_read_between_cycles_where_nothing_moves(void **state)
+{
+	struct world *w = *state;
+
+	w->m.config.policy.placement = PLACEMENT_REPORT;
+	guest_apply_policy(w->g, &w->m.config);
+	cycle_read_signs(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(w->g->vcpus_ns, 0);
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_true(w->g->vcpus_ns > 0);
+	assert_int_equal(w->g->snapshot.n_vcpus, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_long_move_goes_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_vcpus_are_not_read_between_cycles_where_nothing_moves, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(test_a_long_move_ends_when_the_vcpus_go, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_reload_stops_what_has_not_begun, set_up,

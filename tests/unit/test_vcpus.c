@@ -130,7 +130,7 @@ static void read_all(struct tree *t)
 	free(t->list);
 	t->list = NULL;
 	t->n = SIZE_MAX;
-	assert_int_equal(vcpus_read(&t->sys, &t->process, &t->list, &t->n), 0);
+	assert_int_equal(vcpus_read(&t->sys, &t->process, true, &t->list, &t->n), 0);
 }
 
 static const struct vcpu *find(const struct tree *t, pid_t tid)
@@ -164,6 +164,11 @@ static void everything_is_read(void **state)
 	assert_int_equal(v->migrated_pages, 4242);
 	assert_int_equal(v->busy_bp, VCPU_BUSY_UNKNOWN);
 	assert_int_equal(v->migrated_pages_per_s, 0);
+	free(t->list);
+	assert_int_equal(vcpus_read(&t->sys, &t->process, false, &t->list, &t->n), 0);
+	assert_int_equal(t->n, 1);
+	assert_int_equal(t->list[0].ran_ns, 123456789);
+	assert_int_equal(t->list[0].migrated_pages, 0); /* not asked for */
 }
 
 static void what_is_missing_stays_unknown(void **state)
@@ -331,7 +336,7 @@ static void no_threads_is_no_error(void **state)
 {
 	struct tree *t = *state;
 
-	assert_int_equal(vcpus_read(&t->sys, &t->process, &t->list, &t->n), -ESRCH);
+	assert_int_equal(vcpus_read(&t->sys, &t->process, true, &t->list, &t->n), -ESRCH);
 	assert_null(t->list);
 	put_vcpu(t, 77, "qemu-system-x86", "0");
 	read_all(t);
@@ -527,13 +532,13 @@ static void a_real_process_is_read(void **state)
 
 	assert_int_equal(sys_open_host(&sys), 0);
 	assert_int_equal(process_open(&sys, getpid(), &p), 0);
-	assert_int_equal(vcpus_read(&sys, &p, &t->list, &t->n), 0);
+	assert_int_equal(vcpus_read(&sys, &p, true, &t->list, &t->n), 0);
 	assert_int_equal(t->n, 0);
 	fd = open("/proc/self/comm", O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_true(read(fd, comm, sizeof(comm) - 1) > 0);
 	assert_int_equal(write(fd, "CPU 7/KVM", 9), 9);
-	assert_int_equal(vcpus_read(&sys, &p, &t->list, &t->n), 0);
+	assert_int_equal(vcpus_read(&sys, &p, true, &t->list, &t->n), 0);
 	assert_int_equal(write(fd, comm, strcspn(comm, "\n")), strcspn(comm, "\n"));
 	(void)close(fd);
 	assert_int_equal(t->n, 1);
