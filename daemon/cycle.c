@@ -309,9 +309,10 @@ static void take_signs(struct manager *m, struct guest *g, struct job *j)
 	if (j->err == 0 && j->want_vcpus) {
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, now_ns);
 		placing_judge(m, g);
-		/* The home has been the same for long enough: a cycle is worth it. */
-		if (mover_may_begin(&g->mover, &g->snapshot, &g->whereabouts, now_ns))
-			g->is_due = true;
+		/* The home has been the same for long enough, or a move was left: a cycle is worth
+		 * it. */
+		g->is_due |= g->mover.target != 0 ||
+			     mover_may_begin(&g->mover, &g->snapshot, &g->whereabouts, now_ns);
 	}
 	if (g->phase == PHASE_SIGNS)
 		decide(m, g);
