@@ -75,7 +75,7 @@ static bool is_in_use(const char *path)
 	return users && json_object_array_length(users) > 0;
 }
 
-/* What the file is like afterwards: a copy may have taken its place. 0, -EBUSY or another negative
+/* What the file is like afterwards: a copy may have taken its place. 0, -EBUSY, or another negative
  * errno, logged. */
 static int give_space(const char *path, const char *shown, struct finding *ret)
 {
@@ -84,10 +84,8 @@ static int give_space(const char *path, const char *shown, struct finding *ret)
 	char *text = NULL;
 	int r = is_in_use(path) ? -EBUSY : thpd_dax_realign(path, &request, &text, &why);
 
-	if (r == -EBUSY) {
-		log_info("%s: not given space while it is in use", shown);
+	if (r == -EBUSY)
 		return r;
-	}
 	r = answer(r, text, why, shown, ret);
 	if (r == 0)
 		log_info("%s: its holes were given aligned space", shown);

@@ -11,6 +11,6 @@ struct tally {
 };
 
 /* path leads to the file, shown is what it is called in the log. may_give_space: its holes get
- * aligned space if nobody has it open. 0, -EBUSY (somebody has: it is to be tried again when it is
- * closed) or another negative errno; all logged. */
+ * aligned space if nobody has it open. 0, -EBUSY (somebody has; not logged, since it is tried
+ * again), or another negative errno; logged. */
 int examine(const char *path, const char *shown, bool may_give_space, struct tally *t);

@@ -4,7 +4,8 @@
  * after writing waits until nothing more has happened to it for a while, and is then opened without
  * following a link. What it is from then on is the open file, whatever the name leads to: those who
  * may write here may be guests' users. The file is checked, and given space if that is wanted and
- * nobody has it open; who opens it in the middle gets it at once. All of it one after the other:
+ * nobody has it open; who opens it in the middle gets it at once. One that somebody has is tried
+ * again, less and less often, or when it is closed (postponed.h). All of it one after the other:
  * nothing here is in a hurry. */
 #include "preparing.h"
 
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "array.h"
@@ -26,6 +28,7 @@
 #include "entries.h"
 #include "examine.h"
 #include "log.h"
+#include "postponed.h"
 #include "signals.h"
 #include "sys.h"
 #include "thpd.h"
@@ -66,6 +69,7 @@ struct preparing {
 	size_t n_directories;
 	struct waiting *waiting; /* owned */
 	size_t n_waiting;
+	struct postponed_list postponed;
 	/* What was done with, as it was then: thpd's own opening and closing is an event, too. A
 	 * ring. */
 	struct identity done[DONE_MAX];
@@ -145,21 +149,39 @@ static int open_directory(const struct directory *d)
 	return is_same(&i, &d->identity) ? TAKE_FD(fd) : -ENOENT;
 }
 
-static void examine_held(struct preparing *p, const struct directory *d, const char *name, int fd)
+/* Not the loop's time: looking at the file took its own. */
+static uint64_t clock_us(void)
 {
-	char path[32], clean[256], shown[CONFIG_PATHS_MAX + sizeof(clean)];
-	struct statx st;
+	struct timespec t = {0};
 
-	vm_sanitize(clean, sizeof(clean), name);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, clean);
-	if (examine(path, shown, p->config.may_preallocate, &p->tally) != -EBUSY &&
-	    read_identity(fd, &st))
-		p->done[p->n_done++ % DONE_MAX] = identity_of(&st);
-	tell_status(p);
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void visit(struct preparing *p, const struct waiting *w)
+/* Somebody has it: when to try again. 0: done. */
+static uint64_t examine_held(struct preparing *p, const struct waiting *w, int fd)
+{
+	const struct directory *d = &p->directories[w->directory];
+	char path[32], clean[256], shown[CONFIG_PATHS_MAX + sizeof(clean)];
+	struct statx st;
+	uint64_t until_us = 0;
+	int r;
+
+	vm_sanitize(clean, sizeof(clean), w->name);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	(void)snprintf(shown, sizeof(shown), "%s/%s", d->path, clean);
+	r = examine(path, shown, p->config.may_preallocate, &p->tally);
+	if (r == -EBUSY &&
+	    postponed_add(&p->postponed, w->directory, w->name, clock_us(), &until_us))
+		log_info("%s: not given space while it is in use", shown);
+	else if (r != -EBUSY && read_identity(fd, &st))
+		p->done[p->n_done++ % DONE_MAX] = identity_of(&st);
+	tell_status(p);
+	return until_us;
+}
+
+/* When to visit it again. 0: done. */
+static uint64_t visit(struct preparing *p, const struct waiting *w)
 {
 	const struct directory *d = &p->directories[w->directory];
 	_cleanup_close_ int dir = open_directory(d);
@@ -169,10 +191,9 @@ static void visit(struct preparing *p, const struct waiting *w)
 	struct statx st;
 
 	if (fd < 0 || !read_identity(fd, &st) || !is_of_interest(&st, d))
-		return;
+		return 0;
 	i = identity_of(&st);
-	if (!is_done(p, &i))
-		examine_held(p, d, w->name, fd);
+	return is_done(p, &i) ? 0 : examine_held(p, w, fd);
 }
 
 /* ---- what waits ------------------------------------------------------------------------ */
@@ -190,13 +211,11 @@ static void wake_at(struct preparing *p, uint64_t us)
 	(void)sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
 }
 
-/* Hidden names are those of files in the making, thpd's own among them. */
-static void await(struct preparing *p, size_t directory, const char *name)
+/* At that time at the earliest; one that waits already waits anew. */
+static void await_until(struct preparing *p, size_t directory, const char *name, uint64_t due_us)
 {
-	struct waiting w = {.directory = directory, .due_us = now_us(p) + QUIET_US};
+	struct waiting w = {.directory = directory, .due_us = due_us};
 
-	if (name[0] == '.' || strlen(name) >= sizeof(w.name))
-		return;
 	wake_at(p, w.due_us);
 	for (size_t i = 0; i < p->n_waiting; i++)
 		if (p->waiting[i].directory == directory && strcmp(p->waiting[i].name, name) == 0) {
@@ -209,6 +228,31 @@ static void await(struct preparing *p, size_t directory, const char *name)
 	if (!p->has_overflowed)
 		log_warning("too many new files at once: not all are checked");
 	p->has_overflowed = true;
+}
+
+/* Hidden names are those of files in the making, thpd's own among them. */
+static void await(struct preparing *p, size_t directory, const char *name)
+{
+	struct waiting w;
+
+	if (name[0] == '.' || strlen(name) >= sizeof(w.name))
+		return;
+	postponed_touch(&p->postponed, directory, name, now_us(p));
+	await_until(p, directory, name,
+		    max_u64(now_us(p) + QUIET_US, postponed_until(&p->postponed, directory, name)));
+}
+
+static void visit_one(struct preparing *p, const struct waiting *w)
+{
+	uint64_t again_us;
+
+	if (!p->directories[w->directory].watch)
+		return;
+	again_us = visit(p, w);
+	if (again_us == 0)
+		postponed_remove(&p->postponed, w->directory, w->name);
+	else
+		await_until(p, w->directory, w->name, again_us);
 }
 
 static void visit_due(struct preparing *p)
@@ -224,8 +268,7 @@ static void visit_due(struct preparing *p)
 			continue;
 		}
 		p->waiting[i] = p->waiting[--p->n_waiting];
-		if (p->directories[w.directory].watch)
-			visit(p, &w);
+		visit_one(p, &w);
 	}
 	if (p->n_waiting == 0)
 		p->has_overflowed = false;
@@ -374,6 +417,7 @@ static void forget_directories(struct preparing *p)
 	}
 	free(p->directories);
 	free(p->waiting);
+	postponed_clear(&p->postponed);
 	p->directories = NULL;
 	p->waiting = NULL;
 	p->n_directories = p->n_waiting = p->n_done = 0;

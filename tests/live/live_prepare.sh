@@ -81,6 +81,17 @@ waits_for_the_end_of_use() { # FILE
 	soon all_aligned "$1" $HUGE
 }
 
+# The kernel has it, and no process: it is told once, tried less and less often, and given space in the end.
+waits_for_the_kernel() { # FILE
+	local loop
+	truncate -s 8M "$1" && loop=$(losetup -f --show "$1") || return 1
+	soon says "$1" 'not given space while it is in use' || { losetup -d "$loop"; return 1; }
+	sleep 5
+	is_equal "$(grep -cF -- "$1: " "$T/prepare.log")" 1 && is_equal "$(allocated "$1")" 0 ||
+		{ losetup -d "$loop"; return 1; }
+	losetup -d "$loop" && wait_until 60 all_aligned "$1" $HUGE
+}
+
 come_by_another_way() { # DIRECTORY
 	truncate -s 8M "$MNT/outside" && mv "$MNT/outside" "$1/moved" && soon all_aligned "$1/moved" $HUGE
 }
@@ -138,6 +149,7 @@ check_directory() { # KIND
 	ok "$1: a file that is off is named, with the cure" deals_with_another "$dir" off
 	ok "$1: the cure is a command" says "$dir/off" 'thpctl dax realign'
 	ok "$1: a file in use is left until it is closed" waits_for_the_end_of_use "$dir/open"
+	ok "$1: a file under a loop device" waits_for_the_kernel "$dir/loop"
 	ok "$1: a file that is moved in" come_by_another_way "$dir"
 	ok "$1: links, other names, hidden names, what lies below and FIFOs are left alone" is_not_led_away "$dir"
 	ok "$1: its file system is unmounted and mounted again" survives_unmount "$dir"
