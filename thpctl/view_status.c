@@ -138,10 +138,13 @@ static void describe_action(struct json_object *action, bool is_raw, uint64_t no
 	const char *slug = field_text(action, "reason");
 	bool has_reason = *slug && strcmp(slug, "none") != 0 &&
 			  strcmp(field_text(action, "effect"), "done") != 0;
+	/* What was moved to another node is no part of what was to be huge. */
+	bool is_place = strcmp(field_text(action, "kind"), "place") == 0;
 
 	(void)snprintf(text, size, "%s %s %s%s%s%s %s",
 		       format_printable(field_text(action, "kind"), kind, sizeof(kind)),
-		       format_bytes(field_u64_or_0(action, "bytes"), is_raw, bytes),
+		       format_bytes(field_u64_or_0(action, is_place ? "placed_bytes" : "bytes"),
+				    is_raw, bytes),
 		       format_printable(field_text(action, "effect"), effect, sizeof(effect)),
 		       has_reason ? " (" : "",
 		       has_reason ? format_printable(slug, reason, sizeof(reason)) : "",

@@ -117,6 +117,18 @@ static void a_failed_action_says_why(void **state)
 		   expected);
 }
 
+/* A move makes nothing huge: what counts is what came. */
+static void a_move_tells_what_it_moved(void **state)
+{
+	static const char *const expected[STATUS_COLUMNS] = {
+		"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "place 3.0G done -"};
+
+	(void)state;
+	assert_row("{\"last_action\":{\"kind\":\"place\",\"bytes\":0,"
+		   "\"placed_bytes\":3221225472,\"effect\":\"done\",\"reason\":\"none\"}}",
+		   expected);
+}
+
 static void hostile_names_do_not_reach_the_terminal(void **state)
 {
 	struct json_object *o = parse("{\"vms\":[{\"name\":\"x\\u001b[2J\\u009b\\n\",\"pid\":1,"
@@ -412,6 +424,7 @@ int main(void)
 		cmocka_unit_test(a_row_says_it_all),
 		cmocka_unit_test(what_was_not_measured_is_a_dash),
 		cmocka_unit_test(a_failed_action_says_why),
+		cmocka_unit_test(a_move_tells_what_it_moved),
 		cmocka_unit_test(hostile_names_do_not_reach_the_terminal),
 		cmocka_unit_test(an_empty_status_says_so),
 		cmocka_unit_test(explain_reads_like_an_answer),
