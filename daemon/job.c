@@ -87,9 +87,52 @@ static bool holds_userfaultfd(const struct process *p)
 	return descriptors_read(p->dirfd, &d) < 0 || d.has_uffd;
 }
 
+/* Without PAGEMAP_SCAN only the sums of the whole mapping tell huge from not huge. */
+static int look_wide(const struct job *j, struct sight **ret, size_t *ret_n)
+{
+	struct sight *all = NULL;
+	size_t n = 0;
+	int r;
+
+	if (j->wide_start == j->wide_end)
+		return look_blocks(&j->look, j->start, j->end, ret, ret_n);
+	r = look_blocks(&j->look, j->wide_start, j->wide_end, &all, &n);
+	if (r == 0)
+		r = sight_list_slice(all, n, j->start, j->end, ret, ret_n, &j->look.geometry);
+	free(all);
+	return r;
+}
+
+/* What each kind must know of the blocks: how full they are, that they are folios, or whether they
+ * are huge and where. */
+static int look_before(struct job *j)
+{
+	switch (j->action.kind) {
+	case ACTION_COPY:
+		return look_pages(&j->look, j->start, j->end, &j->before, &j->n_before);
+	case ACTION_PLACE:
+		return look_wide(j, &j->before, &j->n_before);
+	case ACTION_REMAP:
+	case ACTION_KIND_MAX:
+		break;
+	}
+	return look_blocks(&j->look, j->start, j->end, &j->before, &j->n_before);
+}
+
+/* A folio that finds no free block on the node is taken apart, and the kernel does not say so
+ * (kernel/place.h): others may have taken what was free when the plan was made. */
+static bool has_room(struct sys *sys, const struct job *j)
+{
+	struct host host = {0};
+
+	if (j->action.kind == ACTION_PLACE)
+		(void)host_read_memory(sys, &j->look.geometry, &host);
+	return action_has_room(&j->action, &host, j->free_reserve_bytes);
+}
+
 /* Is the memory still what the plan saw? A guest may give memory back at any moment; the time
  * between this look and the call is as short as it can be from outside. */
-static bool confirm(struct job *j)
+static bool confirm(struct sys *sys, struct job *j)
 {
 	int r;
 
@@ -97,55 +140,22 @@ static bool confirm(struct job *j)
 		j->outcome.err = ECANCELED;
 		return false;
 	}
-	if (j->action.kind == ACTION_COPY)
-		r = look_pages(&j->look, j->start, j->end, &j->before, &j->n_before);
-	else
-		r = look_blocks(&j->look, j->start, j->end, &j->before, &j->n_before);
+	r = look_before(j);
 	if (r < 0) {
 		j->outcome.err = -r;
 		return false;
 	}
 	if (!action_is_confirmed(&j->action, j->before, j->n_before, j->min_populated_bp,
-				 &j->look.geometry)) {
+				 &j->look.geometry) ||
+	    !has_room(sys, j)) {
 		j->outcome.err = ECANCELED;
 		return false;
 	}
 	return true;
 }
 
-static int look_again(struct job *j)
-{
-	struct sight *all = NULL;
-	size_t n = 0;
-	int r;
-
-	if (j->wide_start == j->wide_end)
-		return look_blocks(&j->look, j->start, j->end, &j->sights, &j->n_sights);
-	r = look_blocks(&j->look, j->wide_start, j->wide_end, &all, &n);
-	if (r == 0)
-		r = sight_list_slice(all, n, j->start, j->end, &j->sights, &j->n_sights,
-				     &j->look.geometry);
-	free(all);
-	return r;
-}
-
-/* A folio that finds no free block on the node is taken apart, and the kernel does not say so:
- * others may have taken what was free when the plan was made. */
-static bool has_room(struct sys *sys, const struct job *j)
-{
-	struct host host = {0};
-	const struct host_node *node;
-
-	(void)host_read_memory(sys, &j->look.geometry, &host);
-	node = host_find_node(&host, j->action.node);
-	return node &&
-	       sat_sub_u64(node->free_block_bytes, j->free_reserve_bytes) >= j->action.target.bytes;
-}
-
 static struct outcome act(struct sys *sys, const struct job *j)
 {
-	if (j->action.kind == ACTION_PLACE && !has_room(sys, j))
-		return (struct outcome){.action = j->action.id, .err = ENOMEM};
 	if (j->action.kind == ACTION_PLACE)
 		return place_act(sys, j->process, &j->action, j->before, j->n_before,
 				 &j->look.geometry);
@@ -155,12 +165,12 @@ static struct outcome act(struct sys *sys, const struct job *j)
 static void run_act(struct sys *sys, struct job *j)
 {
 	j->outcome.action = j->action.id;
-	if (!j->must_confirm || confirm(j)) {
+	if (!j->must_confirm || confirm(sys, j)) {
 		if (!j->is_dry_run)
 			j->outcome = act(sys, j);
 	}
 	/* Never believe the return value: look. */
-	j->err = look_again(j);
+	j->err = look_wide(j, &j->sights, &j->n_sights);
 }
 
 static uint64_t thread_cpu_ns(void)

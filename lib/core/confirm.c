@@ -36,3 +36,9 @@ bool action_is_confirmed(const struct action *a, const struct sight *sights, siz
 	}
 	return blocks == a->target.bytes / block_bytes(g);
 }
+
+bool action_has_room(const struct action *a, const struct host *h, uint64_t reserve_bytes)
+{
+	return a->kind != ACTION_PLACE ||
+	       host_room_bytes(h, a->node, reserve_bytes) >= a->target.bytes;
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "action.h"
+#include "host.h"
 #include "sight.h"
 
 /* Whether a fresh look (sorted sights of the target's range) still allows the action: for a copy
@@ -10,3 +11,7 @@
  * sight are not confirmed. For a move: something is still elsewhere. Pure. */
 bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
 			 uint16_t min_populated_bp, const struct mmu_geometry *g);
+
+/* Whether a move still finds its room: free blocks for all of it above the reserve on its node, by
+ * what was read of the host right before. Always true of the other kinds. Pure. */
+bool action_has_room(const struct action *a, const struct host *h, uint64_t reserve_bytes);

@@ -124,8 +124,7 @@ uint64_t governor_copy_allowance(struct governor *g, const struct host *host, ui
 uint64_t governor_place_allowance(struct governor *g, const struct host *host, int node,
 				  uint64_t now_ns, enum reason *ret_reason, uint64_t *ret_retry_ns)
 {
-	const struct host_node *to = host_find_node(host, node);
-	uint64_t room = to ? sat_sub_u64(to->free_block_bytes, g->budget.free_reserve_bytes) : 0;
+	uint64_t room = host_room_bytes(host, node, g->budget.free_reserve_bytes);
 	uint64_t free_bytes = whole_blocks(g, sat_sub_u64(room, g->in_flight_bytes)), tokens;
 
 	refill(g, now_ns);

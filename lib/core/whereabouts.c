@@ -150,11 +150,10 @@ static void find_cement(struct whereabouts *w, const struct snapshot *s, const s
 
 static void find_full(struct whereabouts *w, const struct snapshot *s, uint64_t reserve_bytes)
 {
-	const struct host_node *node =
-		host_find_node(&s->host, home_best_node(w->home.nodes, &s->host));
+	int node = home_best_node(w->home.nodes, &s->host);
 
-	if (node && sat_sub_u64(node->free_block_bytes, reserve_bytes) < block_bytes(&s->geometry))
-		add(w, s, REASON_NODE_FULL, node->id, w->remote_bytes);
+	if (node >= 0 && host_room_bytes(&s->host, node, reserve_bytes) < block_bytes(&s->geometry))
+		add(w, s, REASON_NODE_FULL, node, w->remote_bytes);
 }
 
 /* The cpuset keeps the memory away from where the vCPUs run. */

@@ -69,6 +69,13 @@ unsigned int host_distance(const struct host *h, int from, int to)
 	return 0;
 }
 
+uint64_t host_room_bytes(const struct host *h, int node, uint64_t reserve_bytes)
+{
+	const struct host_node *n = host_find_node(h, node);
+
+	return n ? sat_sub_u64(n->free_block_bytes, reserve_bytes) : 0;
+}
+
 uint64_t host_free_block_bytes(const struct host *h)
 {
 	uint64_t bytes = 0;

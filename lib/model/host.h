@@ -91,4 +91,6 @@ node_set_t host_node_set(const struct host *h);			      /* all nodes with memory
 const struct host_node *host_find_node(const struct host *h, int id); /* NULL: no such */
 /* As the firmware says; 0: not known. */
 unsigned int host_distance(const struct host *h, int from, int to);
+/* Free blocks of the node beyond the reserve, in bytes; 0 of a node that is not there. */
+uint64_t host_room_bytes(const struct host *h, int node, uint64_t reserve_bytes);
 uint64_t host_free_block_bytes(const struct host *h); /* over all nodes */

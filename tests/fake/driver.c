@@ -303,32 +303,9 @@ struct sights {
 	size_t n;
 };
 
-static int look_before(struct driver *d, struct driver_vm *vm, struct driver_act *act,
-		       struct sights *before)
-{
-	const struct action *a = &act->action;
-	hva_t end = a->target.start + a->target.bytes;
-	struct look l = look_at(d, vm, a->target.start);
-	int r;
-
-	if (a->kind == ACTION_REMAP)
-		return sight_list_slice(vm->snapshot.sights, vm->snapshot.n_sights, a->target.start,
-					end, &before->list, &before->n, &d->geometry);
-	r = a->kind == ACTION_COPY
-		    ? look_pages(&l, a->target.start, end, &before->list, &before->n)
-		    : look_blocks(&l, a->target.start, end, &before->list, &before->n);
-	act->true_huge_before = true_huge(d, a);
-	if (r == 0 && !action_is_confirmed(a, before->list, before->n, vm->policy.min_populated_bp,
-					   &d->geometry)) {
-		act->outcome = (struct outcome){.action = a->id, .err = ECANCELED};
-		d->confirm_canceled++;
-	}
-	return r;
-}
-
 /* Without PAGEMAP_SCAN only the sums of a whole mapping tell huge from not huge (look_old.c). */
-static int look_again(struct driver *d, struct driver_vm *vm, const struct target *t,
-		      struct sights *ret)
+static int look_wide(struct driver *d, struct driver_vm *vm, const struct target *t,
+		     struct sights *ret)
 {
 	const struct region *region = snapshot_find_region(&vm->snapshot, t->start);
 	struct look l = look_at(d, vm, t->start);
@@ -346,6 +323,28 @@ static int look_again(struct driver *d, struct driver_vm *vm, const struct targe
 	return r;
 }
 
+static int look_before(struct driver *d, struct driver_vm *vm, struct driver_act *act,
+		       struct sights *before)
+{
+	const struct action *a = &act->action;
+	hva_t end = a->target.start + a->target.bytes;
+	struct look l = look_at(d, vm, a->target.start);
+	int r;
+
+	if (a->kind == ACTION_REMAP)
+		return sight_list_slice(vm->snapshot.sights, vm->snapshot.n_sights, a->target.start,
+					end, &before->list, &before->n, &d->geometry);
+	r = a->kind == ACTION_COPY ? look_pages(&l, a->target.start, end, &before->list, &before->n)
+				   : look_wide(d, vm, &a->target, before);
+	act->true_huge_before = true_huge(d, a);
+	if (r == 0 && !action_is_confirmed(a, before->list, before->n, vm->policy.min_populated_bp,
+					   &d->geometry)) {
+		act->outcome = (struct outcome){.action = a->id, .err = ECANCELED};
+		d->confirm_canceled++;
+	}
+	return r;
+}
+
 static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act *act,
 		      const struct sights *before)
 {
@@ -354,7 +353,7 @@ static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act 
 	struct sights after = {0};
 	struct outcome settled = act->outcome;
 	uint64_t now_ns;
-	int r = look_again(d, vm, &act->action.target, &after);
+	int r = look_wide(d, vm, &act->action.target, &after);
 
 	act->true_huge_after = true_huge(d, &act->action);
 	now_ns = model_now(d->model);

@@ -2,6 +2,7 @@
 
 /* The daemon's own cycle on the model kernel, job by job: a move that takes long. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 #include <json-c/json.h>
 
+#include "cycle.h"
 #include "hostfacts.h"
 #include "model_kernel.h"
 #include "report_numa.h"
@@ -108,7 +110,7 @@ static void make_guest(struct world *w)
 	w->m.guests = w->g;
 }
 
-static int set_up(void **state)
+static int set_up_on(void **state, bool has_scan)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct model_options o = MODEL_OPTIONS_INIT;
@@ -117,6 +119,7 @@ static int set_up(void **state)
 	assert_non_null(w);
 	m = &w->m;
 	o.nodes = NODES;
+	o.has_scan = has_scan;
 	w->model = model_new(&o);
 	assert_int_equal(model_open_sys(w->model, &w->sys), 0);
 	m->sys = &w->sys;
@@ -133,6 +136,16 @@ static int set_up(void **state)
 	host_read_nodes(&w->sys, &m->host);
 	*state = w;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_on(state, true);
+}
+
+static int set_up_before_6_7(void **state)
+{
+	return set_up_on(state, false);
 }
 
 static int tear_down(void **state)
@@ -218,13 +231,18 @@ static void test_a_long_move_ends_when_the_vcpus_go(void **state)
 	assert_int_equal(w->g->mover.home, 1 << 1);
 }
 
+static void spend_freely(struct world *w)
+{
+	w->m.config.budget.copy_bytes_per_s = UINT64_MAX;
+	governor_set_budget(&w->m.governor, &w->m.config.budget, model_now(w->model));
+}
+
 /* An administrator forbids moves in the middle of one, of which many are granted already. */
 static void test_a_reload_stops_what_has_not_begun(void **state)
 {
 	struct world *w = *state;
 
-	w->m.config.budget.copy_bytes_per_s = UINT64_MAX;
-	governor_set_budget(&w->m.governor, &w->m.config.budget, model_now(w->model));
+	spend_freely(w);
 	cycle_start(&w->m, w->g);
 	while (w->g->phase != PHASE_ACT || w->g->plan_next < 4)
 		take_one(w);
@@ -236,6 +254,64 @@ static void test_a_reload_stops_what_has_not_begun(void **state)
 	assert_int_equal(w->g->phase, PHASE_IDLE);
 	assert_in_range(blocks_at_home(w), 1, 5);
 	assert_int_equal(w->g->mover.target, 0);
+}
+
+/* What was huge before is not said to have become huge, also where a look has to be wide to tell.
+ */
+static void test_a_move_makes_nothing_huge(void **state)
+{
+	struct world *w = *state;
+
+	spend_freely(w);
+	w->m.config.policy.may_copy = false;
+	guest_apply_policy(w->g, &w->m.config);
+	model_discard(w->model, PID, RAM + BYTES / 2, BYTES / 2);
+	model_set_touch_node(w->model, 1);
+	model_touch(w->model, PID, RAM + BYTES / 2, BYTES / 2); /* small pages */
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(blocks_at_home(w), BLOCKS);
+	assert_int_equal(w->g->last_action.placed_bytes, BYTES);
+	assert_int_equal(w->g->last_action.huge_bytes_delta, 0);
+	assert_int_equal(w->g->last_action.effect, EFFECT_DONE);
+	assert_int_equal(w->m.counters.placed_bytes, BYTES);
+	assert_int_equal(model_huge_bytes(w->model, PID, RAM, BYTES), BYTES / 2);
+}
+
+/* Somebody took the free blocks of the node between the plan and the call. */
+static void test_a_node_that_has_filled_up_meanwhile_is_seen(void **state)
+{
+	struct world *w = *state;
+	struct job *j;
+
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	j = cycle_new_job(&w->m, w->g, JOB_ACT);
+	assert_non_null(j);
+	j->action = (struct action){
+		.kind = ACTION_PLACE,
+		.target = {PID, w->g->process.starttime, RAM + 8 * BLOCK, 2 * BLOCK}};
+	j->start = RAM + 8 * BLOCK;
+	j->end = j->start + 2 * BLOCK;
+	j->must_confirm = true;
+	j->free_reserve_bytes = 4 * BLOCK;
+	model_set_node_free_blocks(w->model, 0, 5);
+	job_run(&w->sys, j);
+	assert_int_equal(j->outcome.err, ECANCELED);
+	assert_int_equal(blocks_at_home(w), 1);
+	job_free(j);
+	/* What is planned anew goes by what there is: nothing is broken, and the move goes on. */
+	model_set_node_free_blocks(w->model, 0, 0);
+	assert_false(live(w, 3));
+	assert_int_equal(w->g->moves_held, REASON_NODE_FULL);
+	assert_int_not_equal(w->g->mover.target, 0);
+	assert_int_equal(model_stats(w->model).split_by_move, 0);
+	model_set_node_free_blocks(w->model, 0, 1000);
+	spend_freely(w);
+	cycle_start(&w->m, w->g);
+	go_on(w);
+	assert_int_equal(blocks_at_home(w), BLOCKS);
+	assert_int_equal(w->m.counters.failed_calls, 0);
 }
 
 static bool is_said_to_move(const struct world *w)
@@ -338,6 +414,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_long_move_goes_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_move_makes_nothing_huge, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_move_makes_nothing_huge, set_up_before_6_7,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_node_that_has_filled_up_meanwhile_is_seen,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_vcpus_are_not_read_between_cycles_where_nothing_moves, set_up,
 			tear_down),
