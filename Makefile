@@ -108,8 +108,9 @@ LAYER_lib/base := -iquote lib/base
 LAYER_lib/model := -iquote lib/base -iquote lib/model $(JSON_CFLAGS)
 LAYER_lib/core := -iquote lib/base -iquote lib/model -iquote lib/core
 LAYER_lib/kernel := -iquote lib/base -iquote lib/model -iquote lib/kernel
+LAYER_lib/vmm := -iquote lib/vmm
 LAYER_lib := -iquote lib -iquote lib/base -iquote lib/model -iquote lib/core -iquote lib/kernel $(JSON_CFLAGS)
-LAYER_daemon := $(LAYER_lib) -iquote daemon $(SYSTEMD_CFLAGS)
+LAYER_daemon := $(LAYER_lib) -iquote lib/vmm -iquote daemon $(SYSTEMD_CFLAGS)
 LAYER_thpctl := -iquote lib -iquote thpctl $(SYSTEMD_CFLAGS) $(JSON_CFLAGS) $(SMARTCOLS_CFLAGS)
 TEST_INCLUDES := $(LAYER_daemon) -iquote thpctl -iquote tests -iquote tests/lib -iquote tests/fake $(SMARTCOLS_CFLAGS)
 LAYER_tests/unit := $(TEST_INCLUDES)
@@ -127,9 +128,11 @@ sources = $(sort $(wildcard $(1)/*.c))
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 LIB_SOURCES := $(foreach d,lib/base lib/model lib/core lib/kernel lib,$(call sources,$(d)))
+VMM_SOURCES := $(call sources,lib/vmm)
 DAEMON_SOURCES := $(call sources,daemon)
 THPCTL_SOURCES := $(call sources,thpctl)
 LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
+VMM_OBJECTS := $(call objects,$(VMM_SOURCES))
 DAEMON_OBJECTS := $(call objects,$(DAEMON_SOURCES))
 THPCTL_OBJECTS := $(call objects,$(THPCTL_SOURCES))
 
@@ -154,9 +157,10 @@ $(B)/obj/%.o: %.c $(B)/flags
 
 # Archives keep main.o out, so that tests can link everything else.
 $(B)/libthpd.a: $(LIB_OBJECTS)
+$(B)/libthpd-vmm.a: $(VMM_OBJECTS)
 $(B)/libdaemon.a: $(filter-out %/main.o,$(DAEMON_OBJECTS))
 $(B)/libthpctl.a: $(filter-out %/main.o,$(THPCTL_OBJECTS))
-$(B)/libthpd.a $(B)/libdaemon.a $(B)/libthpctl.a:
+$(B)/libthpd.a $(B)/libthpd-vmm.a $(B)/libdaemon.a $(B)/libthpctl.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -165,7 +169,7 @@ $(B)/libthpd.so: $(LIB_OBJECTS) lib/libthpd.map
 	$(Q)$(CC) -shared -Wl,-soname,libthpd.so.0 -Wl,--version-script=lib/libthpd.map $(LINK_FLAGS) $(LDFLAGS) \
 		-o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
-$(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a
+$(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
@@ -197,7 +201,7 @@ LIVE_PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/live/*.c))
 VMM := $(B)/tests/lab/vmm/vmm
 TOY := $(B)/tests/lab/guest/toy
 SHIM := $(B)/tests/lab/guest/shim.so
-ALL_ARCHIVES := $(B)/libdaemon.a $(B)/libthpctl.a $(B)/libthpd.a
+ALL_ARCHIVES := $(B)/libdaemon.a $(B)/libthpctl.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 ALL_LIBS := $(DAEMON_LIBS) $(SMARTCOLS_LIBS)
 test_link = $(Q)mkdir -p $(@D); $(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
 

@@ -12,7 +12,7 @@ fi
 cache=${THPD_BUILD:-build/release}/cppcheck
 mkdir -p "$cache"
 includes=()
-for dir in lib lib/base lib/model lib/core lib/kernel daemon thpctl; do includes+=(-I "$dir"); done
+for dir in lib lib/base lib/model lib/core lib/kernel lib/vmm daemon thpctl; do includes+=(-I "$dir"); done
 # unknownMacro: cmocka's and systemd's tables are not seen. nullPointerOutOfMemory and the like do not exist in 2.10.
 # va_list_usedBeforeStarted, uninitvar: the cleanup attribute and *ret on success only are beyond it.
 for dir in lib daemon thpctl; do
