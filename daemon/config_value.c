@@ -50,6 +50,16 @@ static int placement_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
+static int wide_parse(const char *text, uint64_t *ret)
+{
+	enum wide wide;
+
+	if (wide_from_name(text, &wide) < 0)
+		return -EINVAL;
+	*ret = wide;
+	return 0;
+}
+
 static const char no_nodes[] = "none";
 
 static int nodes_parse(const char *text, uint64_t *ret)
@@ -92,6 +102,8 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 		return placement_parse(text, ret);
 	case KEY_TYPE_NODES:
 		return nodes_parse(text, ret);
+	case KEY_TYPE_WIDE:
+		return wide_parse(text, ret);
 	case KEY_TYPE_COUNT:
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
@@ -166,6 +178,9 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 	case KEY_TYPE_NODES:
 		format_nodes(value, buffer, size);
 		return;
+	case KEY_TYPE_WIDE:
+		(void)snprintf(buffer, size, "%s", wide_name((enum wide)value));
+		return;
 	case KEY_TYPE_COUNT:
 		(void)snprintf(buffer, size, "%" PRIu64, value);
 		return;
@@ -198,6 +213,9 @@ void value_store(enum key_type type, uint64_t value, void *field)
 	case KEY_TYPE_NODES:
 		*(node_set_t *)field = value;
 		return;
+	case KEY_TYPE_WIDE:
+		*(enum wide *)field = (enum wide)value;
+		return;
 	case KEY_TYPE_COUNT:
 		*(uint32_t *)field = (uint32_t)value;
 		return;
@@ -223,6 +241,8 @@ uint64_t value_load(enum key_type type, const void *field)
 		return *(const enum placement *)field;
 	case KEY_TYPE_NODES:
 		return *(const node_set_t *)field;
+	case KEY_TYPE_WIDE:
+		return *(const enum wide *)field;
 	case KEY_TYPE_COUNT:
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
@@ -249,6 +269,8 @@ const char *value_form(enum key_type type)
 		return "report, follow, bind or off";
 	case KEY_TYPE_NODES:
 		return "nodes from 0 to 63 such as 0-1,3, or none";
+	case KEY_TYPE_WIDE:
+		return "leave or interleave";
 	case KEY_TYPE_COUNT:
 		return "a number";
 	case KEY_TYPE_GLOB:

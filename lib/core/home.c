@@ -2,7 +2,9 @@
 #include "home.h"
 
 #include <assert.h>
+#include <string.h>
 
+#include "bits.h"
 #include "names.h"
 
 /* A vCPU that sleeps has been somewhere last, too: it counts this much, so that a VM at rest has a
@@ -24,13 +26,29 @@ const char *home_source_name(enum home_source source)
 	return name_of(source_names, ARRAY_SIZE(source_names), source);
 }
 
+static const char *const rule_names[] = {
+	[HOME_WHOLE] = "whole",
+	[HOME_LEFT] = "left",
+	[HOME_INTERLEAVED] = "interleaved",
+	[HOME_BY_GUEST] = "guest-nodes",
+};
+
+static_assert(ARRAY_SIZE(rule_names) == HOME_RULE_MAX, "every rule has a name");
+
+const char *home_rule_name(enum home_rule rule)
+{
+	return name_of(rule_names, ARRAY_SIZE(rule_names), rule);
+}
+
 static uint64_t weight_of(const struct vcpu *v)
 {
 	return v->busy_bp == VCPU_BUSY_UNKNOWN || v->busy_bp == 0 ? WEIGHT_OF_IDLE_BP : v->busy_bp;
 }
 
-/* Where the vCPUs run. */
-static node_set_t nodes_of_vcpus(const struct snapshot *s)
+enum { EVERY_GUEST_NODE = -1 };
+
+/* Where the vCPUs run, those of one guest node or all. */
+static node_set_t nodes_of_vcpus(const struct snapshot *s, int guest_node)
 {
 	uint64_t weights[NODE_SET_MAX] = {0}, sum = 0;
 	node_set_t set = 0;
@@ -39,6 +57,8 @@ static node_set_t nodes_of_vcpus(const struct snapshot *s)
 		int node = vcpu_node(&s->vcpus[i]);
 
 		if (node < 0 || node >= NODE_SET_MAX)
+			continue;
+		if (guest_node != EVERY_GUEST_NODE && s->vcpus[i].guest_node != guest_node)
 			continue;
 		weights[node] += weight_of(&s->vcpus[i]);
 		sum += weight_of(&s->vcpus[i]);
@@ -77,21 +97,85 @@ static node_set_t bound_of(const struct snapshot *s, enum home_source *ret_sourc
 	return 0;
 }
 
+/* What it belongs to as a whole. */
+static void find_nodes(const struct snapshot *s, struct home *h)
+{
+	node_set_t runs_on = h->vcpu_nodes & host_node_set(&s->host);
+
+	h->nodes = bound_of(s, &h->source);
+	if (s->policy.placement == PLACEMENT_BIND)
+		return;
+	if (h->nodes == 0 && runs_on) {
+		h->nodes = runs_on;
+		h->source = HOME_VCPUS;
+	} else if (s->policy.placement == PLACEMENT_FOLLOW && (h->nodes & runs_on)) {
+		h->nodes &= runs_on;
+	}
+}
+
+/* The spans are of more than one guest node. */
+static bool is_guest_divided(const struct snapshot *s)
+{
+	for (size_t i = 1; i < s->n_guest_spans; i++)
+		if (s->guest_spans[i].guest_node != s->guest_spans[0].guest_node)
+			return true;
+	return false;
+}
+
+static uint64_t digest(uint64_t mark, uint64_t value)
+{
+	return (mark ^ value) * 0x100000001b3u; /* FNV-1a, by words */
+}
+
+/* By guest node one node of the home: where several are as good, none is better. */
+static void divide_by_guest(const struct snapshot *s, struct home *h)
+{
+	h->rule = HOME_BY_GUEST;
+	for (size_t i = 0; i < s->n_guest_spans; i++) {
+		const struct guest_span *span = &s->guest_spans[i];
+		node_set_t *nodes = &h->by_guest_node[span->guest_node];
+
+		h->guest_mark = digest(h->guest_mark, span->start);
+		h->guest_mark = digest(h->guest_mark, span->bytes);
+		h->guest_mark = digest(h->guest_mark, (uint64_t)span->guest_node);
+		if (*nodes)
+			continue;
+		*nodes = nodes_of_vcpus(s, span->guest_node) & h->nodes;
+		if (!node_set_is_single(*nodes))
+			*nodes = h->nodes;
+	}
+}
+
+static void divide(const struct snapshot *s, struct home *h)
+{
+	if (h->nodes == 0 || node_set_is_single(h->nodes))
+		return;
+	if (is_guest_divided(s)) {
+		divide_by_guest(s, h);
+	} else if (s->policy.wide == WIDE_INTERLEAVE) {
+		uint64_t block = block_bytes(&s->geometry);
+
+		h->rule = HOME_INTERLEAVED;
+		h->stripe_bytes = max_u64(align_down(s->policy.wide_stripe_bytes, block), block);
+	} else {
+		h->rule = HOME_LEFT;
+	}
+}
+
 struct home home_of(const struct snapshot *s)
 {
-	struct home h = {.vcpu_nodes = nodes_of_vcpus(s)};
-	node_set_t runs_on = h.vcpu_nodes & host_node_set(&s->host);
+	struct home h = {.vcpu_nodes = nodes_of_vcpus(s, EVERY_GUEST_NODE)};
 
-	h.nodes = bound_of(s, &h.source);
-	if (s->policy.placement == PLACEMENT_BIND)
-		return h;
-	if (h.nodes == 0 && runs_on) {
-		h.nodes = runs_on;
-		h.source = HOME_VCPUS;
-	} else if (s->policy.placement == PLACEMENT_FOLLOW && (h.nodes & runs_on)) {
-		h.nodes &= runs_on;
-	}
+	find_nodes(s, &h);
+	divide(s, &h);
 	return h;
+}
+
+bool home_is_same(const struct home *a, const struct home *b)
+{
+	return a->nodes == b->nodes && a->rule == b->rule && a->stripe_bytes == b->stripe_bytes &&
+	       a->guest_mark == b->guest_mark &&
+	       memcmp(a->by_guest_node, b->by_guest_node, sizeof(a->by_guest_node)) == 0;
 }
 
 int home_best_node(node_set_t nodes, const struct host *h)

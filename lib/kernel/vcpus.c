@@ -154,7 +154,7 @@ static bool read_vcpu(int task_fd, const struct cpu_nodes *cpus, bool with_migra
 static int take_thread(int task_fd, const char *name, const struct cpu_nodes *cpus,
 		       bool with_migrations, struct vcpu **list, size_t *n)
 {
-	struct vcpu v = {.node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
+	struct vcpu v = {.node = -1, .guest_node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
 	char comm[64];
 	ssize_t size;
 

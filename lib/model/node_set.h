@@ -27,6 +27,15 @@ static inline bool node_set_is_single(node_set_t set)
 	return set != 0 && (set & (set - 1)) == 0;
 }
 
+static inline unsigned int node_set_count(node_set_t set)
+{
+	unsigned int n = 0;
+
+	for (; set; set &= set - 1)
+		n++;
+	return n;
+}
+
 /* The lowest of a set that is not empty. */
 static inline int node_set_first(node_set_t set)
 {

@@ -52,3 +52,25 @@ int placement_from_name(const char *name, enum placement *ret)
 	*ret = (enum placement)r;
 	return 0;
 }
+
+static const char *const wide_names[] = {
+	[WIDE_LEAVE] = "leave",
+	[WIDE_INTERLEAVE] = "interleave",
+};
+
+static_assert(ARRAY_SIZE(wide_names) == WIDE_MAX, "every way with a wide VM has a name");
+
+const char *wide_name(enum wide wide)
+{
+	return name_of(wide_names, ARRAY_SIZE(wide_names), wide);
+}
+
+int wide_from_name(const char *name, enum wide *ret)
+{
+	int r = name_find(wide_names, ARRAY_SIZE(wide_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum wide)r;
+	return 0;
+}

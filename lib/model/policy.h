@@ -31,6 +31,17 @@ enum placement {
 const char *placement_name(enum placement placement); /* "report", "off", ... */
 int placement_from_name(const char *name, enum placement *ret);
 
+/* What is done about a VM that is at home on several nodes, where the nodes that its guest was told
+ * of do not say which memory belongs to which. */
+enum wide {
+	WIDE_LEAVE = 0,	 /* on which of them a page lies is left as it is */
+	WIDE_INTERLEAVE, /* in stripes, on one after the other */
+	WIDE_MAX,
+};
+
+const char *wide_name(enum wide wide); /* "leave", "interleave" */
+int wide_from_name(const char *name, enum wide *ret);
+
 struct policy {
 	enum mode mode;
 	bool may_remap;
@@ -48,7 +59,9 @@ struct policy {
 	uint64_t stable_ns;	 /* the home must have been the same for so long */
 	uint64_t min_gain_bytes; /* less on wrong nodes is not worth a move */
 	uint64_t move_interval_ns; /* from the end of one move to the next */
-	bool is_paused;		   /* by thpctl pause, not by configuration */
+	enum wide wide;
+	uint64_t wide_stripe_bytes; /* whole blocks of it, at least one */
+	bool is_paused;		    /* by thpctl pause, not by configuration */
 };
 
 #define POLICY_INIT                                                                                \
@@ -59,4 +72,5 @@ struct policy {
 		.hold_lost_ns = UINT64_C(3600) * 1000000000,                                       \
 		.stable_ns = UINT64_C(60) * 1000000000, .min_gain_bytes = UINT64_C(64) << 20,      \
 		.move_interval_ns = UINT64_C(600) * 1000000000,                                    \
+		.wide_stripe_bytes = UINT64_C(1) << 30,                                            \
 	}

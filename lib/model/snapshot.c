@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+
 static void free_regions(struct snapshot *s)
 {
 	for (size_t i = 0; i < s->n_regions; i++)
@@ -32,7 +34,71 @@ void snapshot_clear(struct snapshot *s)
 	free(s->sights);
 	free(s->holds);
 	free(s->vcpus);
+	free(s->guest_spans);
 	*s = (struct snapshot)SNAPSHOT_INIT;
+}
+
+static bool is_guest_span(const struct guest_span *span)
+{
+	return span->guest_node >= 0 && span->guest_node < GUEST_NODES_MAX && span->bytes > 0 &&
+	       span->start <= INT64_MAX && span->bytes <= INT64_MAX - span->start;
+}
+
+static int compare_guest_spans(const void *a, const void *b)
+{
+	const struct guest_span *x = a, *y = b;
+
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+/* Leaves out what overlaps, and what is too much. */
+static size_t make_disjoint(struct guest_span *spans, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n && kept < SNAPSHOT_GUEST_SPANS_MAX; i++)
+		if (kept == 0 || spans[i].start >= spans[kept - 1].start + spans[kept - 1].bytes)
+			spans[kept++] = spans[i];
+	return kept;
+}
+
+static void take_guest_cpus(struct snapshot *s, const struct guest_map *map)
+{
+	vcpus_sort(s->vcpus, s->n_vcpus);
+	for (size_t i = 0; i < s->n_vcpus; i++)
+		s->vcpus[i].guest_node = -1;
+	for (size_t i = 0; i < map->n_cpus; i++) {
+		const struct guest_cpu *cpu = &map->cpus[i];
+		struct vcpu *v = vcpus_find(s->vcpus, s->n_vcpus, cpu->tid);
+
+		if (v && cpu->guest_node >= 0 && cpu->guest_node < GUEST_NODES_MAX)
+			v->guest_node = cpu->guest_node;
+	}
+}
+
+int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map)
+{
+	struct guest_span *spans = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < map->n_spans; i++) {
+		int r = is_guest_span(&map->spans[i]) ? ARRAY_APPEND(&spans, &n, &map->spans[i])
+						      : 0;
+
+		if (r < 0) {
+			free(spans);
+			return r;
+		}
+	}
+	if (n > 0)
+		qsort(spans, n, sizeof(*spans), compare_guest_spans);
+	free(s->guest_spans);
+	s->guest_spans = spans;
+	s->n_guest_spans = make_disjoint(spans, n);
+	take_guest_cpus(s, map);
+	return 0;
 }
 
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address)
@@ -96,6 +162,8 @@ static const char *check_policy(const struct policy *p)
 		return "the policy has no such mode";
 	if (p->placement >= PLACEMENT_MAX)
 		return "the policy has no such placement";
+	if (p->wide >= WIDE_MAX)
+		return "the policy has no such way with a wide VM";
 	if (p->min_populated_bp > 10000)
 		return "min_populated_bp is more than 10000";
 	return NULL;
@@ -231,6 +299,21 @@ static const char *check_extents(const struct snapshot *s)
 	return NULL;
 }
 
+static const char *check_guest_spans(const struct snapshot *s)
+{
+	if (s->n_guest_spans > SNAPSHOT_GUEST_SPANS_MAX)
+		return "too many guest spans";
+	for (size_t i = 0; i < s->n_guest_spans; i++) {
+		const struct guest_span *span = &s->guest_spans[i];
+
+		if (!is_guest_span(span))
+			return "a guest span is empty, beyond user space, or of no guest node";
+		if (i > 0 && span->start < span[-1].start + span[-1].bytes)
+			return "guest spans overlap or are not sorted";
+	}
+	return NULL;
+}
+
 static const char *find_broken_law(const struct snapshot *s)
 {
 	const char *why;
@@ -250,6 +333,8 @@ static const char *find_broken_law(const struct snapshot *s)
 		why = check_holds(s);
 	if (!why)
 		why = check_extents(s);
+	if (!why)
+		why = check_guest_spans(s);
 	return why;
 }
 

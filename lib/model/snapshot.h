@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "address.h"
+#include "guest_map.h"
 #include "hold.h"
 #include "host.h"
 #include "layout.h"
@@ -25,6 +26,7 @@ enum {
 	SNAPSHOT_HOLDS_MAX = 262144,
 	SNAPSHOT_EXTENTS_MAX = 65536,
 	SNAPSHOT_VCPUS_MAX = 4096,
+	SNAPSHOT_GUEST_SPANS_MAX = 1024,
 };
 
 struct snapshot {
@@ -47,6 +49,8 @@ struct snapshot {
 	/* Owned; empty where nobody asked for them: a host with one node. */
 	struct vcpu *vcpus;
 	size_t n_vcpus;
+	struct guest_span *guest_spans; /* owned; sorted by start, disjoint; none: not known */
+	size_t n_guest_spans;
 	enum reason copies_held; /* why no copy may start on this host now; none = they may */
 	bool is_truncated;	 /* a bound above was met */
 };
@@ -61,6 +65,11 @@ void snapshot_clear(struct snapshot *s); /* frees what it owns and makes it SNAP
 /* Gives `to` what a survey found, in place of what it had: the regions and the extents below them,
  * and whether they are all. What was seen of them stays. */
 void snapshot_take_regions(struct snapshot *to, struct snapshot *from);
+
+/* Takes what the VMM says of the nodes of its guest, in place of what it said before: the memory,
+ * and of each vCPU that is known the node (-1: not said). It is not trusted: what is out of bounds,
+ * or overlaps what comes before it, is left out. 0, or -ENOMEM with nothing changed. */
+int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map);
 
 /* The region that holds address, or NULL. */
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address);

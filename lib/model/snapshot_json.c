@@ -65,6 +65,7 @@ WORDS(eligibility_word, eligibility_name, enum eligibility)
 WORDS(answer_word, answer_name, enum answer)
 WORDS(seen_word, seen_name, enum seen)
 WORDS(placement_word, placement_name, enum placement)
+WORDS(wide_word, wide_name, enum wide)
 WORDS(reason_word, reason_slug, enum reason)
 
 static const struct field geometry_rows[] = {
@@ -135,6 +136,8 @@ static const struct field policy_rows[] = {
 	UINT(policy, stable_ns),
 	UINT(policy, min_gain_bytes),
 	UINT(policy, move_interval_ns),
+	WORD(policy, wide, wide_word, WIDE_MAX),
+	UINT(policy, wide_stripe_bytes),
 	BOOL(policy, is_paused),
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);
@@ -207,16 +210,23 @@ static const struct extent extent_initial;
 static const struct shape extent_shape = SHAPE(struct extent, extent_rows, &extent_initial);
 
 static const struct field vcpu_rows[] = {
-	INT(vcpu, tid),
-	INT(vcpu, node),
-	UINT(vcpu, allowed),
-	UINT(vcpu, ran_ns),
-	UINT(vcpu, migrated_pages),
-	UINT(vcpu, busy_bp),
-	UINT(vcpu, migrated_pages_per_s),
+	INT(vcpu, tid),	       INT(vcpu, node),
+	INT(vcpu, guest_node), UINT(vcpu, allowed),
+	UINT(vcpu, ran_ns),    UINT(vcpu, migrated_pages),
+	UINT(vcpu, busy_bp),   UINT(vcpu, migrated_pages_per_s),
 };
-static const struct vcpu vcpu_initial = {.node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
+static const struct vcpu vcpu_initial = {
+	.node = -1, .guest_node = -1, .busy_bp = VCPU_BUSY_UNKNOWN};
 static const struct shape vcpu_shape = SHAPE(struct vcpu, vcpu_rows, &vcpu_initial);
+
+static const struct field guest_span_rows[] = {
+	ADDRESS(guest_span, start, .is_required = true),
+	UINT(guest_span, bytes, .is_required = true),
+	INT(guest_span, guest_node),
+};
+static const struct guest_span guest_span_initial = {.guest_node = -1};
+static const struct shape guest_span_shape =
+	SHAPE(struct guest_span, guest_span_rows, &guest_span_initial);
 
 static const struct field snapshot_rows[] = {
 	UINT(snapshot, taken_ns, .is_required = true),
@@ -231,6 +241,7 @@ static const struct field snapshot_rows[] = {
 	ELEMENTS(FIELD_LIST, snapshot, holds, hold_shape, SNAPSHOT_HOLDS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, extents, extent_shape, SNAPSHOT_EXTENTS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, vcpus, vcpu_shape, SNAPSHOT_VCPUS_MAX),
+	ELEMENTS(FIELD_LIST, snapshot, guest_spans, guest_span_shape, SNAPSHOT_GUEST_SPANS_MAX),
 };
 static const struct shape snapshot_shape = {
 	.size = sizeof(struct snapshot),

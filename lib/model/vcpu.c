@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vcpu.h"
 
+#include <stdlib.h>
+
 #include "bits.h"
 
 int vcpu_node(const struct vcpu *v)
@@ -8,12 +10,24 @@ int vcpu_node(const struct vcpu *v)
 	return node_set_is_single(v->allowed) ? node_set_first(v->allowed) : v->node;
 }
 
-static const struct vcpu *find(const struct vcpu *list, size_t n, pid_t tid)
+static int compare_threads(const void *a, const void *b)
 {
-	for (size_t i = 0; i < n; i++)
-		if (list[i].tid == tid)
-			return &list[i];
-	return NULL;
+	const struct vcpu *x = a, *y = b;
+
+	return x->tid < y->tid ? -1 : x->tid > y->tid;
+}
+
+void vcpus_sort(struct vcpu *vcpus, size_t n)
+{
+	if (n > 0)
+		qsort(vcpus, n, sizeof(*vcpus), compare_threads);
+}
+
+struct vcpu *vcpus_find(struct vcpu *sorted, size_t n, pid_t tid)
+{
+	const struct vcpu wanted = {.tid = tid};
+
+	return n > 0 ? bsearch(&wanted, sorted, n, sizeof(*sorted), compare_threads) : NULL;
 }
 
 static uint32_t share(uint64_t part, uint64_t whole, uint32_t of)
@@ -23,16 +37,16 @@ static uint32_t share(uint64_t part, uint64_t whole, uint32_t of)
 	return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX - 1;
 }
 
-void vcpus_compare(struct vcpu *news, size_t n_news, const struct vcpu *olds, size_t n_olds,
-		   uint64_t ns)
+void vcpus_compare(struct vcpu *news, size_t n_news, struct vcpu *olds, size_t n_olds, uint64_t ns)
 {
+	vcpus_sort(olds, n_olds);
 	for (size_t i = 0; i < n_news; i++) {
-		/* As a rule threads come in the same order. */
-		const struct vcpu *old = i < n_olds && olds[i].tid == news[i].tid
-						 ? &olds[i]
-						 : find(olds, n_olds, news[i].tid);
+		const struct vcpu *old = vcpus_find(olds, n_olds, news[i].tid);
 
-		if (!old || ns == 0)
+		if (!old)
+			continue;
+		news[i].guest_node = old->guest_node;
+		if (ns == 0)
 			continue;
 		news[i].busy_bp = share(sat_sub_u64(news[i].ran_ns, old->ran_ns), ns, 10000);
 		news[i].migrated_pages_per_s = share(

@@ -12,6 +12,7 @@
 struct vcpu {
 	pid_t tid;
 	int16_t node;	    /* of the CPU that it ran on last; -1: not known */
+	int16_t guest_node; /* of the guest, by its VMM's word; -1: not known */
 	node_set_t allowed; /* nodes of the CPUs that it may run on; 0: not known */
 	/* Since it was made; 0: not known. */
 	uint64_t ran_ns;	 /* on a CPU */
@@ -27,6 +28,9 @@ enum { VCPU_BUSY_UNKNOWN = UINT32_MAX };
  */
 int vcpu_node(const struct vcpu *v);
 
-/* Compares a reading with the one `ns` before: fills what is between the two, thread by thread. */
-void vcpus_compare(struct vcpu *news, size_t n_news, const struct vcpu *olds, size_t n_olds,
-		   uint64_t ns);
+void vcpus_sort(struct vcpu *vcpus, size_t n);			   /* by thread */
+struct vcpu *vcpus_find(struct vcpu *sorted, size_t n, pid_t tid); /* NULL: no such */
+
+/* Compares a reading with the one `ns` before: fills what is between the two, thread by thread, and
+ * carries over the guest nodes. Sorts the old one. */
+void vcpus_compare(struct vcpu *news, size_t n_news, struct vcpu *olds, size_t n_olds, uint64_t ns);

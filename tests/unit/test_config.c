@@ -155,6 +155,8 @@ static void test_defaults_equal_policy_init(void **state)
 	assert_int_equal(c->policy.stable_ns, expected.stable_ns);
 	assert_int_equal(c->policy.min_gain_bytes, expected.min_gain_bytes);
 	assert_int_equal(c->policy.move_interval_ns, expected.move_interval_ns);
+	assert_int_equal(c->policy.wide, expected.wide);
+	assert_int_equal(c->policy.wide_stripe_bytes, expected.wide_stripe_bytes);
 	assert_int_equal(c->interval_ns, NS_PER_S);
 	assert_int_equal(c->max_age_ns, 10 * NS_PER_MIN);
 	assert_int_equal(c->workers, 0);
@@ -198,7 +200,7 @@ static void test_values_of_every_type_are_set(void **state)
 		  "[Collapse]\nMode=report\nRemap=no\nCopy=off\nMinPopulated=87.5%\nMinRegion=8M\n"
 		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n"
 		  "[NUMA]\nPlacement=bind\nNodes=0-1,63\nStableFor=90\nMinGain=2G\n"
-		  "MoveInterval=infinity\n");
+		  "MoveInterval=infinity\nWide=interleave\nWideStripe=32M\n");
 	assert_no_problem(c);
 	assert_int_equal(c->interval_ns, 1500 * NS_PER_MS);
 	assert_int_equal(c->max_age_ns, 2 * NS_PER_HOUR);
@@ -222,6 +224,8 @@ static void test_values_of_every_type_are_set(void **state)
 	assert_int_equal(c->policy.stable_ns, 90 * NS_PER_S);
 	assert_int_equal(c->policy.min_gain_bytes, 2 * GIB);
 	assert_true(c->policy.move_interval_ns == UINT64_MAX);
+	assert_int_equal(c->policy.wide, WIDE_INTERLEAVE);
+	assert_int_equal(c->policy.wide_stripe_bytes, 32 * MIB);
 	assert_string_equal(c->origin[POLICY_KEY_MODE], c->sources[0]);
 	assert_string_equal(c->main_origin[MAIN_KEY_WORKERS], c->sources[0]);
 }
@@ -981,6 +985,10 @@ static void test_policy_key_names_and_values(void **state)
 	assert_string_equal(value, "report");
 	config_format_policy_value(&p, POLICY_KEY_NODES, value, sizeof(value));
 	assert_string_equal(value, "none");
+	config_format_policy_value(&p, POLICY_KEY_WIDE, value, sizeof(value));
+	assert_string_equal(value, "leave");
+	config_format_policy_value(&p, POLICY_KEY_WIDE_STRIPE, value, sizeof(value));
+	assert_string_equal(value, "1G");
 	config_format_policy_value(&p, POLICY_KEY_MAX, value, sizeof(value));
 	assert_string_equal(value, "?");
 }

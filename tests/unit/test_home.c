@@ -19,15 +19,15 @@ static void test_where_a_vcpu_is_tied_to_counts_more_than_where_it_ran(void **st
 
 static void test_vcpus_are_compared_thread_by_thread(void **state)
 {
-	const struct vcpu olds[] = {
-		{.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100},
+	struct vcpu olds[] = {
 		{.tid = 2, .ran_ns = 1 * SECOND, .migrated_pages = 0},
-		{.tid = 3, .ran_ns = 9 * SECOND, .migrated_pages = 7},
+		{.tid = 3, .ran_ns = 9 * SECOND, .migrated_pages = 7, .guest_node = 5},
+		{.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100, .guest_node = -1},
 	};
 	/* One ended, one is new; the others stand elsewhere in the list. */
 	struct vcpu news[] = {
 		{.tid = 3, .ran_ns = 9 * SECOND + SECOND / 2, .migrated_pages = 27},
-		{.tid = 9, .ran_ns = 4 * SECOND, .busy_bp = VCPU_BUSY_UNKNOWN},
+		{.tid = 9, .ran_ns = 4 * SECOND, .busy_bp = VCPU_BUSY_UNKNOWN, .guest_node = -1},
 		{.tid = 1, .ran_ns = 7 * SECOND, .migrated_pages = 100},
 	};
 
@@ -39,11 +39,14 @@ static void test_vcpus_are_compared_thread_by_thread(void **state)
 	assert_int_equal(news[1].migrated_pages_per_s, 0);
 	assert_int_equal(news[2].busy_bp, 10000);
 	assert_int_equal(news[2].migrated_pages_per_s, 0);
+	assert_int_equal(news[0].guest_node, 5); /* the last word on it */
+	assert_int_equal(news[1].guest_node, -1);
+	assert_int_equal(news[2].guest_node, -1);
 }
 
 static void test_counters_that_run_backwards_or_wild_are_no_trouble(void **state)
 {
-	const struct vcpu old = {.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100};
+	struct vcpu old = {.tid = 1, .ran_ns = 5 * SECOND, .migrated_pages = 100};
 	struct vcpu back = {.tid = 1},
 		    wild = {.tid = 1, .ran_ns = UINT64_MAX, .migrated_pages = UINT64_MAX},
 		    none = {.tid = 1, .ran_ns = 6 * SECOND, .busy_bp = VCPU_BUSY_UNKNOWN};

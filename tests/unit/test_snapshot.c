@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "snapshot.h"
 
 #define BLOCK UINT64_C(0x200000)
@@ -46,12 +47,12 @@ static struct snapshot valid_snapshot(void)
 	return s;
 }
 
-/* Does `statement` to a valid snapshot s and expects that validation names `law`. */
-#define CHECK_BREAKS(law, statement)                                           \
+/* Does the statement to a valid snapshot s and expects that validation names `law`. */
+#define CHECK_BREAKS(law, ...)                                                 \
 	do {                                                                   \
 		struct snapshot s = valid_snapshot();                          \
 		const char *why = "nothing";                                   \
-		statement;                                                     \
+		__VA_ARGS__;                                                   \
 		assert_int_equal(snapshot_validate(&s, &why), -EINVAL);        \
 		if (!strstr(why, law))                                         \
 			fail_msg("expected \"%s\", it says \"%s\"", law, why); \
@@ -151,6 +152,97 @@ static void laws_of_holds(void **state)
 	CHECK_BREAKS("holds overlap", s.holds[0].end = 3 * BLOCK);
 }
 
+static void add_guest_span(struct snapshot *s, hva_t start, uint64_t bytes, int16_t guest_node)
+{
+	const struct guest_span span = {start, bytes, guest_node};
+
+	assert_int_equal(ARRAY_APPEND(&s->guest_spans, &s->n_guest_spans, &span), 0);
+}
+
+static void laws_of_guest_spans(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("too many guest spans", s.n_guest_spans = SNAPSHOT_GUEST_SPANS_MAX + 1);
+	CHECK_BREAKS("guest span is empty", add_guest_span(&s, 1, 0, 0));
+	CHECK_BREAKS("beyond user space", add_guest_span(&s, INT64_MAX, 1, 0));
+	CHECK_BREAKS("beyond user space", add_guest_span(&s, 2, UINT64_MAX, 0));
+	CHECK_BREAKS("no guest node", add_guest_span(&s, 1, 1, -1));
+	CHECK_BREAKS("no guest node", add_guest_span(&s, 1, 1, GUEST_NODES_MAX));
+	CHECK_BREAKS("guest spans overlap", add_guest_span(&s, 1, 2, 0),
+		     add_guest_span(&s, 2, 1, 0));
+}
+
+static void a_guest_map_is_not_trusted(void **state)
+{
+	struct guest_span spans[] = {
+		{8 * BLOCK, BLOCK, 1},
+		{BLOCK, 2 * BLOCK, 0},
+		{2 * BLOCK, 4 * BLOCK, 1},
+		{3 * BLOCK, BLOCK, 127},
+		{0, 0, 0},
+		{INT64_MAX - 1, 2, 0},
+		{UINT64_MAX, 4096, 0},
+		{9 * BLOCK, BLOCK, -1},
+		{10 * BLOCK, BLOCK, 128},
+		{5 * BLOCK, UINT64_MAX, 0},
+	};
+	struct guest_cpu cpus[] = {{7, 1}, {5, 0}, {6, 128}, {8, -1}, {99, 0}};
+	struct guest_map map = {spans, ARRAY_SIZE(spans), cpus, ARRAY_SIZE(cpus)};
+	struct snapshot s = valid_snapshot();
+
+	(void)state;
+	for (pid_t tid = 9; tid > 4; tid--) {
+		const struct vcpu v = {.tid = tid, .guest_node = 3};
+
+		assert_int_equal(ARRAY_APPEND(&s.vcpus, &s.n_vcpus, &v), 0);
+	}
+	assert_int_equal(snapshot_take_guest_map(&s, &map), 0);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	assert_int_equal(s.n_guest_spans, 3);
+	assert_true(s.guest_spans[0].start == BLOCK && s.guest_spans[0].guest_node == 0);
+	assert_true(s.guest_spans[1].start == 3 * BLOCK && s.guest_spans[1].guest_node == 127);
+	assert_true(s.guest_spans[2].start == 8 * BLOCK && s.guest_spans[2].guest_node == 1);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 5)->guest_node, 0);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 6)->guest_node, -1);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 7)->guest_node, 1);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 8)->guest_node, -1);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 9)->guest_node, -1);
+	assert_null(vcpus_find(s.vcpus, s.n_vcpus, 99));
+	/* The VMM says nothing any more. */
+	assert_int_equal(snapshot_take_guest_map(&s, &(struct guest_map){0}), 0);
+	assert_int_equal(s.n_guest_spans, 0);
+	assert_int_equal(vcpus_find(s.vcpus, s.n_vcpus, 7)->guest_node, -1);
+	snapshot_clear(&s);
+}
+
+static void a_guest_map_is_bounded(void **state)
+{
+	static struct guest_span spans[SNAPSHOT_GUEST_SPANS_MAX + 2];
+	struct guest_map map = {.spans = spans, .n_spans = ARRAY_SIZE(spans)};
+	struct snapshot s = valid_snapshot();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(spans); i++)
+		spans[i] = (struct guest_span){i * BLOCK, BLOCK, (int16_t)(i % 2)};
+	assert_int_equal(snapshot_take_guest_map(&s, &map), 0);
+	assert_int_equal(s.n_guest_spans, SNAPSHOT_GUEST_SPANS_MAX);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	snapshot_clear(&s);
+}
+
+static void a_guest_map_that_is_cleared_is_empty(void **state)
+{
+	struct guest_map map = {.spans = malloc(sizeof(*map.spans)),
+				.n_spans = 1,
+				.cpus = malloc(sizeof(*map.cpus)),
+				.n_cpus = 1};
+
+	(void)state;
+	guest_map_clear(&map);
+	assert_true(!map.spans && !map.cpus && map.n_spans == 0 && map.n_cpus == 0);
+	guest_map_clear(&map);
+}
+
 static void regions_are_found_by_any_address_in_them(void **state)
 {
 	struct snapshot s = valid_snapshot(), empty = SNAPSHOT_INIT;
@@ -175,6 +267,10 @@ int main(void)
 		cmocka_unit_test(laws_of_regions),
 		cmocka_unit_test(laws_of_sights),
 		cmocka_unit_test(laws_of_holds),
+		cmocka_unit_test(laws_of_guest_spans),
+		cmocka_unit_test(a_guest_map_is_not_trusted),
+		cmocka_unit_test(a_guest_map_is_bounded),
+		cmocka_unit_test(a_guest_map_that_is_cleared_is_empty),
 		cmocka_unit_test(regions_are_found_by_any_address_in_them),
 	};
 

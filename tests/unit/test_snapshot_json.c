@@ -26,8 +26,9 @@ static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
 static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
-static_assert(sizeof(struct policy) == 96, "struct policy has changed");
+static_assert(sizeof(struct policy) == 112, "struct policy has changed");
 static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
+static_assert(sizeof(struct guest_span) == 24, "struct guest_span has changed");
 static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
@@ -100,6 +101,8 @@ static void fill_policy(struct policy *p)
 		.stable_ns = 61,
 		.min_gain_bytes = 62,
 		.move_interval_ns = 63,
+		.wide = WIDE_INTERLEAVE,
+		.wide_stripe_bytes = 64,
 		.is_paused = true,
 	};
 }
@@ -182,11 +185,21 @@ static void fill_holds(struct snapshot *s)
 
 static void fill_vcpus(struct snapshot *s)
 {
-	struct vcpu v = {INT32_MAX, -1, UINT64_MAX, UINT64_MAX, 1, VCPU_BUSY_UNKNOWN, UINT32_MAX};
+	struct vcpu v = {INT32_MAX,	    -1,	       3, UINT64_MAX, UINT64_MAX, 1,
+			 VCPU_BUSY_UNKNOWN, UINT32_MAX};
 
 	assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
-	v = (struct vcpu){1, INT16_MAX, 0, 0, UINT64_MAX, 0, 7};
+	v = (struct vcpu){1, INT16_MAX, -1, 0, 0, UINT64_MAX, 0, 7};
 	assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+}
+
+static void fill_guest_spans(struct snapshot *s)
+{
+	struct guest_span span = {4096, 1, GUEST_NODES_MAX - 1};
+
+	assert_int_equal(ARRAY_APPEND(&s->guest_spans, &s->n_guest_spans, &span), 0);
+	span = (struct guest_span){4097, INT64_MAX - 4097, 0};
+	assert_int_equal(ARRAY_APPEND(&s->guest_spans, &s->n_guest_spans, &span), 0);
 }
 
 static void fill_extents(struct snapshot *s)
@@ -215,6 +228,7 @@ static struct snapshot full_snapshot(void)
 	fill_holds(&s);
 	fill_extents(&s);
 	fill_vcpus(&s);
+	fill_guest_spans(&s);
 	return s;
 }
 
@@ -248,6 +262,7 @@ static void check_policy(const struct policy *a, const struct policy *b)
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
 	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
+	SAME(wide), SAME(wide_stripe_bytes);
 }
 
 static void check_region(const struct region *a, const struct region *b)
@@ -282,13 +297,18 @@ static void check_extent(const struct extent *a, const struct extent *b)
 static void check_vcpu(const struct vcpu *a, const struct vcpu *b)
 {
 	SAME(tid), SAME(node), SAME(allowed), SAME(ran_ns), SAME(migrated_pages), SAME(busy_bp);
-	SAME(migrated_pages_per_s);
+	SAME(migrated_pages_per_s), SAME(guest_node);
+}
+
+static void check_guest_span(const struct guest_span *a, const struct guest_span *b)
+{
+	SAME(start), SAME(bytes), SAME(guest_node);
 }
 
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
-		SAME(n_holds), SAME(n_extents), SAME(n_vcpus);
+		SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
@@ -303,6 +323,8 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 		check_extent(&a->extents[i], &b->extents[i]);
 	for (size_t i = 0; i < a->n_vcpus; i++)
 		check_vcpu(&a->vcpus[i], &b->vcpus[i]);
+	for (size_t i = 0; i < a->n_guest_spans; i++)
+		check_guest_span(&a->guest_spans[i], &b->guest_spans[i]);
 }
 
 static void check_round_trip(const struct snapshot *s, bool pretty)
@@ -359,8 +381,10 @@ static void pretty_has_a_line_for_each_sight(void **state)
 	assert_int_equal(snapshot_to_json(&s, true, &text), 0);
 	for (const char *c = strstr(text, "\"sights\""); c; c = strchr(c + 1, '\n'))
 		lines++;
-	/* key, sights, "],", key, holds, "],", key, extents, "],", key, vcpus, "]", "}", end */
-	assert_int_equal(lines, s.n_sights + s.n_holds + s.n_extents + s.n_vcpus + 10);
+	/* key, sights, "],", key, holds, "],", key, extents, "],", key, vcpus, "],", key, spans,
+	 * "]", "}", end */
+	assert_int_equal(lines,
+			 s.n_sights + s.n_holds + s.n_extents + s.n_vcpus + s.n_guest_spans + 12);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	free(text);
 	snapshot_clear(&s);
