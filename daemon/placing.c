@@ -31,31 +31,35 @@ void placing_limit(struct manager *m, struct guest *g, struct plan_limits *limit
 		   struct allowance *ret)
 {
 	uint64_t now_ns = manager_now_ns(m);
+	struct mover_choice choice;
 
 	*ret = (struct allowance){.retry_ns = UINT64_MAX};
 	if (!guest_has_nodes(g, &m->host))
 		return;
-	limits->home = mover_step(&g->mover, &g->snapshot, &g->diagnosis, &g->whereabouts, now_ns);
 	g->moves_held = REASON_NONE;
-	if (!limits->home)
+	if (!mover_step(&g->mover, &g->snapshot, &g->diagnosis, &g->whereabouts, now_ns))
 		return;
 	(void)host_read_memory(m->sys, &m->geometry, &m->host);
-	limits->place_node = (int16_t)home_best_node(limits->home, &m->host);
+	choice = mover_choose(&g->mover, &g->snapshot, &g->diagnosis, &m->host,
+			      m->governor.budget.free_reserve_bytes);
+	limits->place_node = choice.node;
+	limits->place_full = choice.full | (g->mover.home.nodes & ~g->mover.target);
 	limits->refused = &g->mover.refused;
 	limits->place_allowance_bytes = governor_place_allowance(
-		&m->governor, &m->host, limits->place_node, now_ns, &ret->reason, &ret->retry_ns);
+		&m->governor, &m->host, choice.node, now_ns, &ret->reason, &ret->retry_ns);
 	g->moves_held = ret->reason;
 	/* Where nothing can go now, what could be huge here shall be. */
-	if (ret->reason != REASON_NONE)
-		limits->home = 0;
+	if (ret->reason == REASON_NONE)
+		limits->home = g->mover.home;
 }
 
 void placing_foresee(const struct manager *m, const struct guest *g, struct plan_limits *limits)
 {
-	if (!guest_has_nodes(g, &m->host) || g->moves_held != REASON_NONE)
+	if (!guest_has_nodes(g, &m->host) || g->moves_held != REASON_NONE || !g->mover.target)
 		return;
-	limits->home = g->mover.target;
-	limits->place_node = (int16_t)home_best_node(g->mover.target, &m->host);
+	limits->home = g->mover.home;
+	limits->place_node = -1;
+	limits->place_full = g->mover.home.nodes & ~g->mover.target;
 	limits->refused = &g->mover.refused;
 	limits->place_allowance_bytes = UINT64_MAX;
 }

@@ -132,6 +132,7 @@ struct json_object *report_numa(const struct manager *m, const struct guest *g)
 	json_add_text(o, "placement", placement_name(g->snapshot.policy.placement));
 	json_object_object_add(o, "home", report_set(w->home.nodes));
 	json_add_text(o, "home_source", home_source_name(w->home.source));
+	json_add_text(o, "home_rule", home_rule_name(w->home.rule));
 	json_object_object_add(o, "vcpus", report_vcpus(&g->snapshot));
 	json_object_object_add(o, "nodes", report_bytes(w));
 	json_add_u64(o, "unknown_bytes", w->unknown_bytes);

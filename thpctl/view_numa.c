@@ -193,6 +193,19 @@ static void put_home(struct json_object *numa, char *cell)
 		       format_printable(field_text(numa, "home_source"), source, sizeof(source)));
 }
 
+/* "wide (interleaved)": of a home of several nodes also how it is divided. */
+static void put_verdict(struct json_object *numa, char *cell)
+{
+	static const char *const rules[][2] = {{"left", "left"},
+					       {"interleaved", "interleaved"},
+					       {"guest-nodes", "split by guest nodes"}};
+
+	field_cell(numa, "verdict", cell, TABLE_CELL_MAX);
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (strcmp(field_text(numa, "home_rule"), rules[i][0]) == 0)
+			append(cell, " (%s)", rules[i][1]);
+}
+
 /* "0:2 1:1 ?:1" */
 static void put_vcpus(struct json_object *numa, char *cell)
 {
@@ -346,7 +359,7 @@ static void fill_row(struct json_object *vm, const struct layout *l, bool is_raw
 		is_known = field_u64(numa, "unknown_bytes", &bytes);
 		put_part(numa, is_known, bytes, is_raw, ret->cells[column++]);
 	}
-	field_cell(numa, "verdict", ret->cells[column], TABLE_CELL_MAX);
+	put_verdict(numa, ret->cells[column]);
 }
 
 static int print_table(FILE *f, struct json_object *numa, const struct layout *l,

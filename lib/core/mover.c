@@ -53,9 +53,9 @@ static void end_move(struct mover *m, uint64_t now_ns)
 
 void mover_observe(struct mover *m, const struct home *h, uint64_t now_ns)
 {
-	if (h->nodes == m->home)
+	if (home_is_same(h, &m->home))
 		return;
-	m->home = h->nodes;
+	m->home = *h;
 	m->since_ns = now_ns;
 	if (m->target)
 		end_move(m, now_ns);
@@ -74,7 +74,7 @@ uint64_t mover_due_ns(const struct mover *m, const struct policy *p)
 {
 	uint64_t stable_ns = sat_add_u64(m->since_ns, p->stable_ns);
 
-	if (m->home == 0)
+	if (m->home.nodes == 0)
 		return UINT64_MAX;
 	return m->has_ended ? max_u64(stable_ns, sat_add_u64(m->ended_ns, interval_of(m, p)))
 			    : stable_ns;
@@ -87,31 +87,49 @@ bool mover_may_begin(const struct mover *m, const struct snapshot *s, const stru
 	       now_ns >= mover_due_ns(m, &s->policy);
 }
 
-/* Something is outside that would go, and was not refused yet. */
-static bool has_work(const struct mover *m, const struct snapshot *s, const struct diagnosis *d)
+/* Calls for each part of a run that the home says is elsewhere and would go; until one says that it
+ * is enough. */
+typedef bool (*part_visit)(const struct home_piece *p, void *context);
+
+static bool visit_outside(const struct mover *m, const struct snapshot *s,
+			  const struct diagnosis *d, part_visit visit, void *context)
 {
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
+		hva_t end = run->start + run->bytes;
+		struct home_piece p = home_piece_at(&m->home, s, run->start, end);
 
-		if (mover_takes(s, run, m->target) &&
-		    !interval_set_covers(&m->refused, run->start, run->start + run->bytes))
-			return true;
+		for (; p.start < end; p = home_piece_at(&m->home, s, p.end, end))
+			if (mover_takes(s, run, p.nodes) && visit(&p, context))
+				return true;
 	}
 	return false;
 }
 
-/* Of what the last move brought, something is outside again. */
-static bool was_taken_back(const struct mover *m, const struct snapshot *s,
-			   const struct diagnosis *d)
+/* It can go now, and was not refused yet. */
+static bool is_work(const struct home_piece *p, void *context)
 {
-	for (size_t i = 0; i < d->n_runs; i++) {
-		const struct run *run = &d->runs[i];
+	const struct mover *m = context;
 
-		if (mover_takes(s, run, m->home) &&
-		    interval_set_overlaps(&m->brought, run->start, run->start + run->bytes))
-			return true;
-	}
-	return false;
+	return (p->nodes & m->target) && !interval_set_covers(&m->refused, p->start, p->end);
+}
+
+static bool has_work(struct mover *m, const struct snapshot *s, const struct diagnosis *d)
+{
+	return visit_outside(m, s, d, is_work, m);
+}
+
+static bool is_brought(const struct home_piece *p, void *context)
+{
+	const struct mover *m = context;
+
+	return interval_set_overlaps(&m->brought, p->start, p->end);
+}
+
+/* Of what the last move brought, something is outside again. */
+static bool was_taken_back(struct mover *m, const struct snapshot *s, const struct diagnosis *d)
+{
+	return visit_outside(m, s, d, is_brought, m);
 }
 
 static void begin(struct mover *m, const struct snapshot *s, const struct diagnosis *d)
@@ -123,7 +141,7 @@ static void begin(struct mover *m, const struct snapshot *s, const struct diagno
 	else if (m->strikes < STRIKES_MAX)
 		m->strikes++;
 	interval_set_clear(&m->brought);
-	m->target = m->home;
+	m->target = m->home.nodes;
 }
 
 node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct diagnosis *d,
@@ -135,6 +153,46 @@ node_set_t mover_step(struct mover *m, const struct snapshot *s, const struct di
 	if (m->target && (!mover_may_move(s, &w->home) || !has_work(m, s, d)))
 		end_move(m, now_ns);
 	return m->target;
+}
+
+struct demand {
+	const struct mover *m;
+	const struct host *host;
+	uint64_t bytes[NODE_SET_MAX];
+};
+
+static bool add_demand(const struct home_piece *p, void *context)
+{
+	struct demand *demand = context;
+	const struct mover *m = demand->m;
+	int node = home_best_node(p->nodes & m->target, demand->host);
+
+	if (node >= 0 && node < NODE_SET_MAX && !interval_set_covers(&m->refused, p->start, p->end))
+		demand->bytes[node] = sat_add_u64(demand->bytes[node], p->end - p->start);
+	return false;
+}
+
+struct mover_choice mover_choose(const struct mover *m, const struct snapshot *s,
+				 const struct diagnosis *d, const struct host *host,
+				 uint64_t reserve_bytes)
+{
+	struct mover_choice choice = {.node = -1};
+	struct demand demand = {.m = m, .host = host};
+	uint64_t block = block_bytes(&s->geometry), most = 0;
+
+	(void)visit_outside(m, s, d, add_demand, &demand);
+	for (int node = 0; node < NODE_SET_MAX; node++)
+		if (demand.bytes[node] > 0 && host_room_bytes(host, node, reserve_bytes) < block)
+			choice.full |= node_set_of(node);
+	for (int node = 0; node < NODE_SET_MAX; node++) {
+		if (demand.bytes[node] <= most || node_set_has(choice.full, node))
+			continue;
+		most = demand.bytes[node];
+		choice.node = (int16_t)node;
+	}
+	if (choice.node < 0 && choice.full)
+		choice.node = (int16_t)node_set_first(choice.full);
+	return choice;
 }
 
 /* What is there now came; what is not was refused. */
@@ -170,7 +228,9 @@ int mover_learn(struct mover *m, const struct action *a, const struct outcome *o
 	/* Kernels do not always say that the node had no free block (kernel/place.h). */
 	if (o->err == ENOMEM ||
 	    sights_split_bytes(before, n_before, after, n_after, start, stop, g) > 0) {
-		end_move(m, now_ns);
+		m->target &= ~node_set_of(a->node);
+		if (!m->target)
+			end_move(m, now_ns);
 		return 0;
 	}
 	return sort_out(m, a, after, n_after, g);

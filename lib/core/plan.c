@@ -5,6 +5,7 @@
 
 #include "array.h"
 #include "headroom.h"
+#include "home_piece.h"
 #include "mover.h"
 
 /* Measured on Linux 6.18 (KERNEL 0.2): a remap goes at about 100 GiB/s, a copy at 1.5 GiB/s. Only
@@ -16,11 +17,12 @@ enum { REMAP_NS_PER_KIB = 10, COPY_NS_PER_KIB = 640 }; /* a move is a copy */
 #define REMAP_CALL_MAX_BYTES (UINT64_C(1) << 30)
 #define COPY_CALL_MAX_BYTES  (UINT64_C(64) << 20)
 
-/* Neighbouring runs in one region of which the same is known, whatever their nodes. */
+/* Neighbouring runs in one region of which the same is known, whatever their nodes; of what is to
+ * be moved those that go to the same one. */
 struct span {
 	hva_t start;
 	uint64_t bytes;
-	int16_t node; /* -1: several, or not known */
+	int16_t node; /* -1: several, or not known; to be moved: by a later plan */
 	uint32_t region;
 	bool is_folio_unknown;
 };
@@ -36,7 +38,7 @@ struct maker {
 	struct plan *plan;
 };
 
-static int append_span(struct spans *spans, const struct run *run)
+static int append_span(struct spans *spans, const struct run *run, bool is_for_place)
 {
 	struct span *last = spans->n_items > 0 ? &spans->items[spans->n_items - 1] : NULL;
 	const struct span span = {
@@ -48,7 +50,8 @@ static int append_span(struct spans *spans, const struct run *run)
 	};
 
 	if (!last || last->region != run->region || last->start + last->bytes != run->start ||
-	    last->is_folio_unknown != span.is_folio_unknown)
+	    last->is_folio_unknown != span.is_folio_unknown ||
+	    (is_for_place && last->node != span.node))
 		return ARRAY_APPEND(&spans->items, &spans->n_items, &span);
 	last->bytes += run->bytes;
 	if (last->node != run->node)
@@ -77,11 +80,22 @@ static bool is_copyable(const struct run *run)
 
 /* The move under way takes it. Not what can be remapped: that costs nothing, and moves huge
  * afterwards. */
-static bool is_to_move(const struct maker *m, const struct run *run)
+static bool is_to_move(const struct maker *m, const struct run *run, const struct home_piece *p)
 {
 	bool is_remapped_first = m->s->policy.may_remap && is_remappable(run);
 
-	return !is_remapped_first && mover_takes(m->s, run, m->limits->home);
+	return !is_remapped_first && mover_takes(m->s, run, p->nodes & ~m->limits->place_full) &&
+	       !node_set_has(p->nodes, run->node);
+}
+
+/* Where this plan brings it; -1: a later one will. */
+static int16_t place_node_of(const struct maker *m, const struct home_piece *p)
+{
+	node_set_t nodes = p->nodes & ~m->limits->place_full;
+
+	if (m->limits->place_node < 0)
+		return (int16_t)home_best_node(nodes, &m->s->host);
+	return node_set_has(nodes, m->limits->place_node) ? m->limits->place_node : -1;
 }
 
 /* How far the answer goes whether memory at `at` was refused by the move under way. */
@@ -96,43 +110,61 @@ static hva_t end_of_refusal(const struct interval_set *refused, hva_t at, hva_t 
 	return min_u64(*ret_is_refused ? item->end : item->start, end);
 }
 
-/* The parts of a run that is to be moved: those that go, or those that were refused. */
-static int append_parts(const struct maker *m, const struct run *run, bool is_for_place,
-			struct spans *ret)
+/* The parts of a piece of a run that is to be moved: those that go, with the node they go to, or
+ * those that were refused. */
+static int append_parts(const struct maker *m, const struct run *run, const struct home_piece *p,
+			bool is_for_place, struct spans *ret)
 {
-	hva_t end = run->start + run->bytes, next;
+	hva_t next;
 
-	for (hva_t at = run->start; at < end; at = next) {
+	for (hva_t at = p->start; at < p->end; at = next) {
 		struct run part = *run;
 		bool is_refused;
 		int r;
 
-		next = end_of_refusal(m->limits->refused, at, end, &is_refused);
+		next = end_of_refusal(m->limits->refused, at, p->end, &is_refused);
 		part.start = at;
 		part.bytes = next - at;
-		r = is_refused == is_for_place ? 0 : append_span(ret, &part);
+		if (is_for_place)
+			part.node = place_node_of(m, p);
+		r = is_refused == is_for_place ? 0 : append_span(ret, &part, is_for_place);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
+static int append_piece(const struct maker *m, const struct run *run, const struct home_piece *p,
+			bool is_for_place, struct spans *ret)
+{
+	struct run part = *run;
+
+	if (is_to_move(m, run, p))
+		return append_parts(m, run, p, is_for_place, ret);
+	part.start = p->start;
+	part.bytes = p->end - p->start;
+	return is_for_place ? 0 : append_span(ret, &part, is_for_place);
+}
+
 /* Spans of what passes the filter; of what is to be moved, or of what is not. */
 static int collect_spans(const struct maker *m, const struct diagnosis *d, run_filter is_wanted,
 			 bool is_for_place, struct spans *ret)
 {
+	const struct home *home = &m->limits->home;
+
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
-		int r = 0;
+		hva_t end = run->start + run->bytes;
+		struct home_piece p = home_piece_at(home, m->s, run->start, end);
 
 		if (!is_wanted(run))
 			continue;
-		if (is_to_move(m, run))
-			r = append_parts(m, run, is_for_place, ret);
-		else if (!is_for_place)
-			r = append_span(ret, run);
-		if (r < 0)
-			return r;
+		for (; p.start < end; p = home_piece_at(home, m->s, p.end, end)) {
+			int r = append_piece(m, run, &p, is_for_place, ret);
+
+			if (r < 0)
+				return r;
+		}
 	}
 	return 0;
 }
@@ -162,7 +194,7 @@ static int append_action(struct maker *m, enum action_kind kind, const struct sp
 		.kind = kind,
 		.is_folio_unknown = part->is_folio_unknown && !is_place,
 		.target = {vm->pid, vm->starttime, part->start, part->bytes},
-		.node = is_place ? m->limits->place_node : part->node,
+		.node = part->node,
 		.cost_ns = part->bytes / 1024 * ns_per_kib,
 		.gain_bytes = part->bytes,
 	};
@@ -230,8 +262,8 @@ static int plan_spans_to_place(struct maker *m, const struct spans *spans, uint6
 
 	for (size_t i = 0; i < spans->n_items; i++) {
 		const struct span *span = &spans->items[i];
-		uint64_t done = 0;
-		int r = slice_span(m, ACTION_PLACE, span, min_u64(span->bytes, *left), call, &done);
+		uint64_t done = 0, most = span->node < 0 ? 0 : min_u64(span->bytes, *left);
+		int r = slice_span(m, ACTION_PLACE, span, most, call, &done);
 
 		if (r < 0)
 			return r;
@@ -306,7 +338,7 @@ int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct 
 
 	if (may_act && policy->may_remap)
 		r = plan_kind(&m, d, ACTION_REMAP);
-	if (r == 0 && may_act && limits->home)
+	if (r == 0 && may_act && limits->home.nodes)
 		r = plan_places(&m, d);
 	if (r == 0 && may_act && policy->may_copy)
 		r = plan_kind(&m, d, ACTION_COPY);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "action.h"
+#include "home.h"
 #include "interval.h"
 #include "run.h"
 #include "snapshot.h"
@@ -21,10 +22,13 @@ struct plan {
 
 struct plan_limits {
 	uint64_t copy_allowance_bytes; /* from the governor; UINT64_MAX = unlimited */
-	/* A move under way (mover.h): to the node, out of all that are not in the set. Moves come
-	 * out of the same allowance as copies, and out of this one. */
-	node_set_t home;		    /* empty: nothing is moved */
-	int16_t place_node;		    /* one of them */
+	/* A move under way (mover.h): of what lies elsewhere than the home says that part of it
+	 * which belongs to place_node. What belongs to nodes of the home that are full alone is
+	 * treated as if it were there. Moves come out of the same allowance as copies, and out of
+	 * this one. */
+	struct home home;		    /* no nodes: nothing is moved */
+	int16_t place_node;		    /* of the home; -1: all go, each where it belongs */
+	node_set_t place_full;		    /* nodes of the home */
 	uint64_t place_allowance_bytes;	    /* from the governor */
 	const struct interval_set *refused; /* did not go before; may be NULL */
 	uint32_t first_id;		    /* ids count up from here */

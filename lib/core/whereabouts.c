@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "names.h"
+#include "sights.h"
 
 /* The kernel's balancing moves this much of a VM's memory a second (4 MiB with small pages), over
  * all its vCPUs: it does not come to rest. */
@@ -35,21 +36,46 @@ static uint64_t sight_bytes(const struct sight *s, const struct mmu_geometry *g)
 	return s->fill == FILL_UNKNOWN ? 0 : s->present_pages * page_bytes(g);
 }
 
-static void sum_up(struct whereabouts *w, const struct snapshot *s)
+/* What is to go from one node to another. */
+struct ways {
+	uint64_t bytes[NODE_SET_MAX][NODE_SET_MAX]; /* from, to */
+};
+
+static void sum_up_piece(struct whereabouts *w, const struct snapshot *s, const struct sight *v,
+			 const struct home_piece *p, struct ways *ways)
+{
+	uint64_t block = block_bytes(&s->geometry), bytes;
+	struct sight part = sight_piece(v, (uint32_t)((p->start - v->start) / block),
+					(uint32_t)((p->end - v->start) / block), &s->geometry);
+	int to;
+
+	bytes = sight_bytes(&part, &s->geometry);
+	if (node_set_has(p->nodes, v->node)) {
+		w->home_bytes += bytes;
+		return;
+	}
+	w->remote_bytes += bytes;
+	w->remote_by_node[v->node] += bytes;
+	to = home_best_node(p->nodes, &s->host);
+	if (to >= 0 && to < NODE_SET_MAX)
+		ways->bytes[v->node][to] += bytes;
+}
+
+static void sum_up(struct whereabouts *w, const struct snapshot *s, struct ways *ways)
 {
 	for (size_t i = 0; i < s->n_sights; i++) {
-		uint64_t bytes = sight_bytes(&s->sights[i], &s->geometry);
-		int node = s->sights[i].node;
+		const struct sight *v = &s->sights[i];
+		uint64_t bytes = sight_bytes(v, &s->geometry);
+		hva_t end = sight_end(v, &s->geometry);
+		struct home_piece p = home_piece_at(&w->home, s, v->start, end);
 
-		if (node < 0 || node >= NODE_SET_MAX) {
+		if (v->node < 0 || v->node >= NODE_SET_MAX) {
 			w->unknown_bytes += bytes;
 			continue;
 		}
-		w->by_node[node] += bytes;
-		if (node_set_has(w->home.nodes, node))
-			w->home_bytes += bytes;
-		else if (w->home.nodes)
-			w->remote_bytes += bytes;
+		w->by_node[v->node] += bytes;
+		for (; w->home.nodes && p.start < end; p = home_piece_at(&w->home, s, p.end, end))
+			sum_up_piece(w, s, v, &p, ways);
 	}
 }
 
@@ -77,15 +103,27 @@ static void add(struct whereabouts *w, const struct snapshot *s, enum reason rea
 		f->distance = host_distance(&s->host, node_set_first(w->home.nodes), node);
 }
 
+/* How far what lies there is from where most of it is to go. */
+static unsigned int distance_within(const struct snapshot *s, const struct ways *ways, int from)
+{
+	int best = -1;
+
+	for (int to = 0; to < NODE_SET_MAX; to++)
+		if (ways->bytes[from][to] > 0 &&
+		    (best < 0 || ways->bytes[from][to] > ways->bytes[from][best]))
+			best = to;
+	return best < 0 ? 0 : host_distance(&s->host, best, from);
+}
+
 /* The node with the most memory that is not in `without`; -1: none is left. */
-static int largest(const struct whereabouts *w, node_set_t without)
+static int largest(const uint64_t *by_node, node_set_t without)
 {
 	int best = -1;
 
 	for (int node = 0; node < NODE_SET_MAX; node++) {
-		if (w->by_node[node] == 0 || node_set_has(without, node))
+		if (by_node[node] == 0 || node_set_has(without, node))
 			continue;
-		if (best < 0 || w->by_node[node] > w->by_node[best])
+		if (best < 0 || by_node[node] > by_node[best])
 			best = node;
 	}
 	return best;
@@ -118,7 +156,7 @@ static void find_tier(struct whereabouts *w, const struct snapshot *s)
 
 	if (busy_bp(s) < BUSY_BP)
 		return;
-	for (int node; (node = largest(w, without)) >= 0; without |= node_set_of(node))
+	for (int node; (node = largest(w->by_node, without)) >= 0; without |= node_set_of(node))
 		add(w, s, REASON_TIER_MISMATCH, node, w->by_node[node]);
 }
 
@@ -139,21 +177,52 @@ static void find_cement(struct whereabouts *w, const struct snapshot *s, const s
 
 	for (size_t i = 0; i < d->n_runs; i++) {
 		const struct run *run = &d->runs[i];
+		hva_t end = run->start + run->bytes;
+		struct home_piece p = home_piece_at(&w->home, s, run->start, end);
 
-		if (run->state == BLOCK_COPYABLE && run->node >= 0 &&
-		    !node_set_has(w->home.nodes, run->node))
-			bytes += run->bytes;
+		if (run->state != BLOCK_COPYABLE || run->node < 0)
+			continue;
+		for (; p.start < end; p = home_piece_at(&w->home, s, p.end, end))
+			bytes += node_set_has(p.nodes, run->node) ? 0 : p.end - p.start;
 	}
 	if (bytes > 0)
 		add(w, s, REASON_COLLAPSE_WOULD_CEMENT, -1, bytes);
 }
 
-static void find_full(struct whereabouts *w, const struct snapshot *s, uint64_t reserve_bytes)
+static uint64_t bytes_to(const struct ways *ways, int to)
 {
-	int node = home_best_node(w->home.nodes, &s->host);
+	uint64_t bytes = 0;
 
-	if (node >= 0 && host_room_bytes(&s->host, node, reserve_bytes) < block_bytes(&s->geometry))
-		add(w, s, REASON_NODE_FULL, node, w->remote_bytes);
+	for (int from = 0; from < NODE_SET_MAX; from++)
+		bytes += ways->bytes[from][to];
+	return bytes;
+}
+
+static void find_full(struct whereabouts *w, const struct snapshot *s, const struct ways *ways,
+		      uint64_t reserve_bytes)
+{
+	uint64_t kept_out[NODE_SET_MAX] = {0}, block = block_bytes(&s->geometry);
+	node_set_t without = 0;
+
+	for (int to = 0; to < NODE_SET_MAX; to++)
+		if (host_room_bytes(&s->host, to, reserve_bytes) < block)
+			kept_out[to] = bytes_to(ways, to);
+	for (int node; (node = largest(kept_out, without)) >= 0; without |= node_set_of(node))
+		add(w, s, REASON_NODE_FULL, node, kept_out[node]);
+}
+
+static void find_remote(struct whereabouts *w, const struct snapshot *s, const struct ways *ways)
+{
+	node_set_t without = 0;
+
+	for (int node; (node = largest(w->remote_by_node, without)) >= 0;
+	     without |= node_set_of(node)) {
+		size_t n = w->n_findings;
+
+		add(w, s, REASON_REMOTE_MEMORY, node, w->remote_by_node[node]);
+		if (n < w->n_findings)
+			w->findings[n].distance = distance_within(s, ways, node);
+	}
 }
 
 /* The cpuset keeps the memory away from where the vCPUs run. */
@@ -165,29 +234,27 @@ static bool is_kept_away(const struct home *h, const struct host *host)
 }
 
 static void find(struct whereabouts *w, const struct snapshot *s, const struct diagnosis *d,
-		 uint64_t reserve_bytes)
+		 const struct ways *ways, uint64_t reserve_bytes)
 {
-	node_set_t without = w->home.nodes;
-
 	if (is_kept_away(&w->home, &s->host))
 		add(w, s, REASON_PINNED_BY_CPUSET, node_set_first(w->home.nodes), w->home_bytes);
 	find_thrash(w, s);
 	find_tier(w, s);
 	if (w->verdict != WHEREABOUTS_REMOTE)
 		return;
-	find_full(w, s, reserve_bytes);
+	find_full(w, s, ways, reserve_bytes);
 	find_cement(w, s, d);
-	for (int node; (node = largest(w, without)) >= 0; without |= node_set_of(node))
-		add(w, s, REASON_REMOTE_MEMORY, node, w->by_node[node]);
+	find_remote(w, s, ways);
 }
 
 struct whereabouts whereabouts_of(const struct snapshot *s, const struct diagnosis *d,
 				  uint64_t free_reserve_bytes)
 {
 	struct whereabouts w = {.home = home_of(s)};
+	struct ways ways = {0};
 
-	sum_up(&w, s);
+	sum_up(&w, s, &ways);
 	w.verdict = judge(&w, &s->policy);
-	find(&w, s, d, free_reserve_bytes);
+	find(&w, s, d, &ways, free_reserve_bytes);
 	return w;
 }

@@ -4,13 +4,13 @@
 /* Where the memory of a VM lies, against where it should, and what is to be said about that. Pure.
  */
 
-#include "home.h"
+#include "home_piece.h"
 #include "run.h"
 
 enum whereabouts_verdict {
 	WHEREABOUTS_UNKNOWN = 0, /* its home is not known */
 	WHEREABOUTS_HOME,	 /* nothing worth a move lies outside of its home */
-	WHEREABOUTS_WIDE,	 /* the same, and its home is several nodes */
+	WHEREABOUTS_WIDE,	 /* the same, and its home is several nodes (home.rule) */
 	WHEREABOUTS_REMOTE,
 	WHEREABOUTS_MAX,
 };
@@ -21,7 +21,7 @@ struct whereabouts_finding {
 	enum reason reason;
 	int16_t node; /* that it is about; -1: none */
 	uint64_t bytes;
-	unsigned int distance; /* of the node from the home; 0: not known */
+	unsigned int distance; /* of the node from where most of it belongs; 0: not known */
 };
 
 enum { WHEREABOUTS_FINDINGS_MAX = 8 };
@@ -30,7 +30,10 @@ struct whereabouts {
 	struct home home;
 	uint64_t by_node[NODE_SET_MAX]; /* resident bytes that were seen there */
 	uint64_t unknown_bytes;		/* resident, on no known node */
+	/* On the nodes that it belongs to (home_piece.h), and on others; where the home is known.
+	 */
 	uint64_t home_bytes, remote_bytes;
+	uint64_t remote_by_node[NODE_SET_MAX];
 	enum whereabouts_verdict verdict;
 	/* The largest of a kind first; beyond the bound the smallest are left out. Of what is
 	 * remote only if that is the verdict. */

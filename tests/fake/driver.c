@@ -263,20 +263,22 @@ static int observe_and_judge(struct driver *d, struct driver_vm *vm)
 static void limit_places(struct driver *d, struct driver_vm *vm, struct plan_limits *limits)
 {
 	uint64_t now_ns = model_now(d->model), retry_ns;
+	struct mover_choice choice;
 	enum reason reason;
 
 	if (d->host.n_nodes < 2)
 		return;
-	limits->home =
-		mover_step(&vm->mover, &vm->snapshot, &vm->diagnosis, &vm->whereabouts, now_ns);
-	if (!limits->home)
+	if (!mover_step(&vm->mover, &vm->snapshot, &vm->diagnosis, &vm->whereabouts, now_ns))
 		return;
-	limits->place_node = (int16_t)home_best_node(limits->home, &d->host);
+	choice = mover_choose(&vm->mover, &vm->snapshot, &vm->diagnosis, &d->host,
+			      d->governor.budget.free_reserve_bytes);
+	limits->place_node = choice.node;
+	limits->place_full = choice.full | (vm->mover.home.nodes & ~vm->mover.target);
 	limits->refused = &vm->mover.refused;
 	limits->place_allowance_bytes = governor_place_allowance(
-		&d->governor, &d->host, limits->place_node, now_ns, &reason, &retry_ns);
-	if (reason != REASON_NONE)
-		limits->home = 0;
+		&d->governor, &d->host, choice.node, now_ns, &reason, &retry_ns);
+	if (reason == REASON_NONE)
+		limits->home = vm->mover.home;
 }
 
 static int make_plan(struct driver *d, struct driver_vm *vm)

@@ -228,7 +228,7 @@ static void test_a_long_move_ends_when_the_vcpus_go(void **state)
 	assert_false(live(w, 12));
 	assert_true(blocks_at_home(w) <= blocks + 11);
 	assert_int_equal(w->g->mover.target, 0);
-	assert_int_equal(w->g->mover.home, 1 << 1);
+	assert_int_equal(w->g->mover.home.nodes, 1 << 1);
 }
 
 static void spend_freely(struct world *w)

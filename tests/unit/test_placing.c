@@ -33,7 +33,7 @@ static int set_up(void **state)
 	build_region(&b->s, BASE, 64 * BLOCK, BACKING_SHMEM);
 	b->limits = (struct plan_limits){
 		.copy_allowance_bytes = UINT64_MAX,
-		.home = N0,
+		.home.nodes = N0,
 		.place_allowance_bytes = UINT64_MAX,
 		.refused = &b->refused,
 	};
@@ -108,7 +108,7 @@ static void test_moves_are_complete(void **state)
 	struct bench *b = *state;
 
 	b->limits.first_id = 9;
-	b->limits.home = N0 | N2;
+	b->limits.home.nodes = N0 | N2;
 	b->limits.place_node = 2;
 	see(&b->s, 0, 1, SEEN_HUGE, 1);
 	see(&b->s, 1, 1, SEEN_PAGES, 1); /* its folios cannot be told */
@@ -639,14 +639,14 @@ static void begin(struct round *r, uint64_t seed)
 	r->limits = (struct plan_limits){
 		.copy_allowance_bytes =
 			one_in(&random, 3) ? UINT64_MAX : random_below(&random, 60 * block),
-		.home = 1 + random_below(&random, ALL - 1),
+		.home.nodes = 1 + random_below(&random, ALL - 1),
 		.place_allowance_bytes =
 			one_in(&random, 2) ? UINT64_MAX : random_below(&random, 30 * block),
 		.refused = one_in(&random, 4) ? NULL : &r->refused,
 		.first_id = (uint32_t)random_below(&random, 1000),
 		.max_actions = one_in(&random, 4) ? (uint32_t)random_below(&random, 5) : 0,
 	};
-	r->limits.place_node = (int16_t)node_set_first(r->limits.home);
+	r->limits.place_node = (int16_t)node_set_first(r->limits.home.nodes);
 	LAW(seed, diagnose(&r->s, r->s.taken_ns, &r->d) == 0);
 	LAW(seed, plan_make(&r->s, &r->d, &r->limits, &r->p) == 0);
 }
@@ -694,7 +694,7 @@ static bool is_elsewhere(const struct round *r, hva_t at)
 {
 	const struct sight *v = sight_at(&r->s, at);
 
-	return v && v->node >= 0 && !node_set_has(r->limits.home, v->node);
+	return v && v->node >= 0 && !node_set_has(r->limits.home.nodes, v->node);
 }
 
 /* By the facts, not by the diagnosis: what must never be in a move. */
@@ -881,8 +881,8 @@ static void without_a_home_nothing_is_different(const struct round *r)
 					  .max_actions = r->limits.max_actions};
 	struct plan_limits homeless = r->limits, at_home = r->limits;
 
-	homeless.home = 0;
-	at_home.home = ALL; /* everything is there */
+	homeless.home.nodes = 0;
+	at_home.home.nodes = ALL; /* everything is there */
 	check_plans_are_same(r, &plain, &homeless);
 	check_plans_are_same(r, &plain, &at_home);
 	check_plans_are_same(r, &r->limits, &r->limits);

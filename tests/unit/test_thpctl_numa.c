@@ -117,6 +117,22 @@ static void a_home_may_be_several_nodes(void **state)
 		    "a    7  0B 0-2,4,6 (cpuset) -         0B     0B wide\n");
 }
 
+#define DIVIDED(rule, verdict)                                                \
+	"{\"name\":\"a\",\"pid\":7,\"numa\":{\"home\":[0,1],\"home_source\":" \
+	"\"vcpus\",\"home_rule\":\"" rule "\",\"nodes\":[],\"verdict\":\"" verdict "\"}}"
+
+static void a_home_of_several_nodes_is_divided(void **state)
+{
+	(void)state;
+	assert_view("{\"vms\":[" DIVIDED("left", "wide") "," DIVIDED("interleaved", "remote") "," //
+		    DIVIDED("guest-nodes", "wide") "," DIVIDED("whole", "home") "]," TWO_NODES "}",
+		    "VM PID RAM HOME        VCPUS NODE 0 NODE 1 VERDICT\n"
+		    "a    7   - 0-1 (vcpus) -         0B     0B wide (left)\n"
+		    "a    7   - 0-1 (vcpus) -         0B     0B remote (interleaved)\n"
+		    "a    7   - 0-1 (vcpus) -         0B     0B wide (split by guest nodes)\n"
+		    "a    7   - 0-1 (vcpus) -         0B     0B home\n");
+}
+
 static void each_finding_is_a_paragraph(void **state)
 {
 	char *text = view(
@@ -415,6 +431,7 @@ int main(void)
 		cmocka_unit_test(two_nodes_have_a_column_each),
 		cmocka_unit_test(what_is_not_known_has_a_column),
 		cmocka_unit_test(a_home_may_be_several_nodes),
+		cmocka_unit_test(a_home_of_several_nodes_is_divided),
 		cmocka_unit_test(each_finding_is_a_paragraph),
 		cmocka_unit_test(without_a_table_of_reasons_slugs_remain),
 		cmocka_unit_test(a_move_is_told),

@@ -258,6 +258,8 @@ static void random_nodes(uint64_t *seed, struct snapshot *s)
 	s->vm.allowed_nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
 	s->policy.nodes = one_in(seed, 3) ? random_below(seed, 16) : 0;
 	s->policy.placement = (enum placement)random_below(seed, PLACEMENT_MAX);
+	s->policy.wide = (enum wide)random_below(seed, WIDE_MAX);
+	s->policy.wide_stripe_bytes = random_below(seed, 40 * BLOCK);
 	for (uint64_t n = random_below(seed, 6); n > 0; n--) {
 		const struct vcpu v = {
 			.tid = (pid_t)n,
@@ -266,9 +268,23 @@ static void random_nodes(uint64_t *seed, struct snapshot *s)
 			.busy_bp = one_in(seed, 3) ? VCPU_BUSY_UNKNOWN
 						   : (uint32_t)random_below(seed, 10001),
 			.migrated_pages_per_s = (uint32_t)random_below(seed, 2000),
+			.guest_node = (int16_t)random_below(seed, 2),
 		};
 
 		assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+	}
+}
+
+static void random_guest(uint64_t *seed, struct snapshot *s)
+{
+	hva_t at = BASE;
+
+	for (uint64_t n = one_in(seed, 3) ? 0 : 2 + random_below(seed, 5); n > 0; n--) {
+		struct guest_span span = {at, 1 + random_below(seed, 30 * BLOCK),
+					  (int16_t)random_below(seed, 2)};
+
+		assert_int_equal(ARRAY_APPEND(&s->guest_spans, &s->n_guest_spans, &span), 0);
+		at += span.bytes;
 	}
 }
 
@@ -288,28 +304,37 @@ static void check_whereabouts(const struct snapshot *s, const struct whereabouts
 {
 	uint64_t home = 0, remote = 0, counted = 0;
 
-	for (int node = 0; node < NODE_SET_MAX; node++)
-		*(node_set_has(w->home.nodes, node) ? &home : &remote) += w->by_node[node];
+	for (int node = 0; node < NODE_SET_MAX; node++) {
+		remote += w->remote_by_node[node];
+		home += w->by_node[node] - w->remote_by_node[node];
+		assert_true(w->remote_by_node[node] <= w->by_node[node]);
+		if (w->home.rule == HOME_WHOLE || w->home.rule == HOME_LEFT)
+			assert_true(w->remote_by_node[node] == 0 ||
+				    !node_set_has(w->home.nodes, node));
+		if (w->home.nodes && !node_set_has(w->home.nodes, node))
+			assert_int_equal(w->remote_by_node[node], w->by_node[node]);
+	}
 	for (size_t i = 0; i < s->n_sights; i++)
 		if (s->sights[i].seen == SEEN_FOLIO)
 			counted += s->sights[i].blocks * block_bytes(&s->geometry);
 		else if (s->sights[i].fill != FILL_UNKNOWN)
 			counted += s->sights[i].present_pages * page_bytes(&s->geometry);
 	assert_int_equal(home + remote + w->unknown_bytes, counted);
-	assert_int_equal(w->home_bytes, home);
-	assert_int_equal(w->remote_bytes, w->home.nodes ? remote : 0);
+	assert_int_equal(w->home_bytes, w->home.nodes ? home : 0);
+	assert_int_equal(w->remote_bytes, remote);
 	assert_true(w->n_findings <= WHEREABOUTS_FINDINGS_MAX);
 	for (size_t i = 0; i + 1 < w->n_findings; i++)
 		assert_true(w->findings[i].reason != w->findings[i + 1].reason ||
 			    w->findings[i].bytes >= w->findings[i + 1].bytes);
 	for (size_t i = 0; i < w->n_findings; i++)
 		assert_true(w->findings[i].reason != REASON_REMOTE_MEMORY ||
-			    !node_set_has(w->home.nodes, w->findings[i].node));
+			    w->findings[i].bytes == w->remote_by_node[w->findings[i].node]);
 }
 
 static void test_laws_hold_on_random_snapshots(void **state)
 {
-	uint64_t sources[HOME_SOURCE_MAX] = {0}, verdicts[WHEREABOUTS_MAX] = {0};
+	uint64_t sources[HOME_SOURCE_MAX] = {0}, verdicts[WHEREABOUTS_MAX] = {0},
+		 rules[HOME_RULE_MAX] = {0};
 
 	(void)state;
 	for (uint64_t round = 1; round <= 4000; round++) {
@@ -319,11 +344,14 @@ static void test_laws_hold_on_random_snapshots(void **state)
 
 		build_random(&b.s, &seed);
 		random_nodes(&seed, &b.s);
+		random_guest(&seed, &b.s);
+		assert_int_equal(snapshot_validate(&b.s, NULL), 0);
 		b.s.policy.min_gain_bytes = random_below(&seed, 3) * BLOCK;
 		w = judge(&b, random_below(&seed, 20) * BLOCK);
 		check_home(&b.s, &w.home);
 		check_whereabouts(&b.s, &w);
 		sources[w.home.source]++;
+		rules[w.home.rule]++;
 		verdicts[w.verdict]++;
 		diagnosis_clear(&b.d);
 		snapshot_clear(&b.s);
@@ -332,6 +360,8 @@ static void test_laws_hold_on_random_snapshots(void **state)
 		assert_true(sources[i] > 200);
 	for (size_t i = 0; i < WHEREABOUTS_MAX; i++)
 		assert_true(verdicts[i] > 200);
+	for (size_t i = 0; i < HOME_RULE_MAX; i++)
+		assert_true(rules[i] > 100);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # machine: 4 nodes
-# What two nodes cannot show: memory on several wrong nodes, a home of two, and a table of four.
+# What two nodes cannot show: memory on several wrong nodes, a home of two, stripes, and a table of four.
 set -uo pipefail
 # Looks are dear under emulation: see seeds.sh.
 THPD_DEADLINE=120
@@ -36,6 +36,10 @@ found() { # NAME: nodes of the findings of remote memory, the largest first
 	numa_field "$1" '.findings | map(select(.reason == "remote-memory") | "\(.node):\(.bytes)") | join(" ")'
 }
 
+is_interleaved() { # NAME
+	ctl numa | grep -e "-$1 .* wide (interleaved)\$" || { ctl numa; return 1; }
+}
+
 service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
 write_rule numa.conf full "$(holders_match)"
@@ -61,6 +65,17 @@ ok "it is bound to two nodes" systemctl reload thpd
 ok "it goes to these" wait_until "$THPD_DEADLINE" numa_is vmm-a '|"\(.home) \(.remote_bytes) \(.verdict)"' '[2,3] 0 wide'
 ok "nothing is left on node 0" is_equal "$(bytes_on vmm-a 0)" 0
 ok "still huge on two nodes" holder_is_huge vmm-a
+place bind 1s MoveInterval=1s Nodes=2-3 Wide=interleave WideStripe=24M
+ok "it is interleaved on two nodes" systemctl reload thpd
+ok "what lies on the wrong one goes" wait_until "$THPD_DEADLINE" numa_is vmm-a \
+	'|"\(.home_rule) \(.remote_bytes) \(.verdict)"' 'interleaved 0 wide'
+ok "two stripes are on node 2, the rest of the memory on node 3" is_spread vmm-a 2:$((40 << 20)) 3:$((24 << 20))
+ok "still huge in stripes" holder_is_huge vmm-a
+ok "the table says so" is_interleaved vmm-a
+place bind 1s MoveInterval=1s Nodes=0-3 Wide=interleave WideStripe=8M
+ok "it is interleaved on four nodes" systemctl reload thpd
+ok "it is spread over all" wait_until "$THPD_DEADLINE" is_spread vmm-a {0..3}:$((BYTES / 4))
+ok "still huge on four nodes" holder_is_huge vmm-a
 ok "no write was lost" guest_halts_well vmm-a
 ok "the guest touches everything" guest_touches vmm-a 0 check
 ok "huge in the guest" is_equal "$(spte_counts vmm-a)" "$HUGE"
