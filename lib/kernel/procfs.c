@@ -192,8 +192,7 @@ static void put_char(char *buffer, size_t size, size_t *used, char c)
 		buffer[(*used)++] = c;
 }
 
-/* The next "key=value" or "value" of a QEMU option list; a doubled comma is a comma. */
-static bool next_option(struct scanner *s, struct scanner *ret)
+bool cmdline_next_option(struct scanner *s, struct scanner *ret)
 {
 	if (s->at == s->end)
 		return false;
@@ -231,7 +230,7 @@ static void parse_name_option(struct scanner argument, char *name, size_t size)
 	struct scanner option;
 	bool is_first = true;
 
-	while (next_option(&argument, &option)) {
+	while (cmdline_next_option(&argument, &option)) {
 		bool has_key = memchr(option.at, '=', (size_t)(option.end - option.at)) != NULL;
 
 		if (scan_text(&option, "guest=") || (is_first && !has_key))

@@ -46,6 +46,10 @@ bool cmdline_next(struct scanner *s, struct scanner *ret);
 /* It is that option of QEMU, which takes one dash or two. */
 bool cmdline_is_option(struct scanner argument, const char *name);
 
+/* The next "key=value" or "value" of a QEMU option list; a doubled comma is a comma (and left
+ * doubled). */
+bool cmdline_next_option(struct scanner *s, struct scanner *ret);
+
 /* Machine name and -uuid out of a QEMU command line (NUL-separated). name: value of -name up to the
  * first comma, or its guest= part. Empty strings where absent. */
 void cmdline_parse_qemu(const char *text, size_t size, char *name, size_t name_size, char *uuid,

@@ -19,18 +19,26 @@ struct guest_span {
 	int16_t guest_node; /* 0 .. GUEST_NODES_MAX - 1 */
 };
 
-/* A virtual CPU of one guest node, by the thread of the VMM that runs it. */
+/* The thread of a vCPU, as the VMM itself sees its number. */
 struct guest_cpu {
 	pid_t tid;
-	int16_t guest_node;
+	int16_t guest_node; /* 0 .. GUEST_NODES_MAX - 1 */
 };
 
-/* As a VMM tells it: in any order, and whatever it likes. */
 struct guest_map {
-	struct guest_span *spans; /* owned */
+	struct guest_span *spans; /* owned; sorted by start, disjoint */
 	size_t n_spans;
 	struct guest_cpu *cpus; /* owned */
 	size_t n_cpus;
 };
 
-void guest_map_clear(struct guest_map *m); /* frees what it owns and makes it empty */
+#define GUEST_MAP_INIT \
+	{              \
+		0      \
+	}
+
+/* Sorts the spans. -EINVAL: one is empty, not of whole pages, beyond the address space, of no
+ * node, or overlaps another one. */
+int guest_map_settle(struct guest_map *map, uint64_t page_bytes);
+
+void guest_map_clear(struct guest_map *map);

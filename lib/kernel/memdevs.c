@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "memdevs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "guest_map.h"
+#include "parse.h"
+#include "procfs.h"
+
+/* What QEMU takes for the id of an object. */
+static bool id_is_sane(const char *id, size_t size)
+{
+	if (size == 0 || size >= MEMDEV_ID_MAX)
+		return false;
+	for (size_t i = 0; i < size; i++) {
+		char c = id[i];
+		bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+		if (!is_letter && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_')
+			return false;
+	}
+	return true;
+}
+
+struct memdev *memdevs_find(struct memdevs *m, const char *name, size_t size)
+{
+	struct scanner s = {.at = name, .end = name + size};
+
+	(void)scan_text(&s, "/objects/");
+	size = (size_t)(s.end - s.at);
+	for (size_t i = 0; i < m->n; i++)
+		if (strlen(m->items[i].id) == size && memcmp(m->items[i].id, s.at, size) == 0)
+			return &m->items[i];
+	return NULL;
+}
+
+int memdevs_add(struct memdevs *m, const char *id, size_t id_size, uint64_t guest_node)
+{
+	struct memdev *d = &m->items[m->n];
+
+	if (!id_is_sane(id, id_size) || guest_node >= GUEST_NODES_MAX ||
+	    memdevs_find(m, id, id_size))
+		return -EINVAL;
+	if (m->n == MEMDEVS_MAX)
+		return -E2BIG;
+	*d = (struct memdev){.guest_node = (int16_t)guest_node};
+	memcpy(d->id, id, id_size);
+	m->n++;
+	return 0;
+}
+
+/* ---- The command line ----------------------------------------------------------------------- */
+
+/* Of one -numa node. */
+struct node_option {
+	uint64_t id;
+	struct scanner memdev; /* empty: a node without memory */
+};
+
+static int take_node_option(struct node_option *node, struct scanner option)
+{
+	if (scan_text(&option, "memdev="))
+		node->memdev = option;
+	else if (scan_text(&option, "mem="))
+		return -ENOTSUP;
+	else if (scan_text(&option, "nodeid="))
+		return scan_u64(&option, &node->id) && option.at == option.end ? 0 : -ENOTSUP;
+	return 0;
+}
+
+static bool is_node(struct scanner first)
+{
+	(void)scan_text(&first, "type=");
+	return scan_text(&first, "node") && first.at == first.end;
+}
+
+/* The value of one -numa: a node, or a distance, a CPU or a cache, which tell nothing here. A node
+ * without a number has the next one. */
+static int take_numa(struct memdevs *m, struct scanner value, uint64_t *next_node)
+{
+	struct node_option node = {.id = *next_node};
+	struct scanner option;
+	int r = 0;
+
+	if (!cmdline_next_option(&value, &option) || !is_node(option))
+		return 0;
+	while (r == 0 && cmdline_next_option(&value, &option))
+		r = take_node_option(&node, option);
+	if (r < 0)
+		return r;
+	++*next_node;
+	if (node.memdev.at == node.memdev.end)
+		return 0;
+	return memdevs_add(m, node.memdev.at, (size_t)(node.memdev.end - node.memdev.at), node.id);
+}
+
+int memdevs_read_cmdline(struct memdevs *m, const char *text, size_t size)
+{
+	struct scanner s = {.at = text, .end = text + size}, argument, value;
+	uint64_t next_node = 0;
+	int r = 0;
+
+	while (r == 0 && cmdline_next(&s, &argument))
+		if (cmdline_is_option(argument, "numa") && cmdline_next(&s, &value))
+			r = take_numa(m, value, &next_node);
+	return r;
+}
+
+/* ---- info ramblock -------------------------------------------------------------------------- */
+
+static bool scan_column(struct scanner *s, uint64_t *ret)
+{
+	scan_blanks(s);
+	return scan_text(s, "0x") && scan_hex(s, ret);
+}
+
+/* "  m0    4 KiB  0xOFFSET 0xUSED 0xTOTAL  0xHVA  rw": what follows the name. */
+static int take_ramblock(struct memdev *d, struct scanner s)
+{
+	struct scanner unit;
+	uint64_t page, offset, used, total, start;
+
+	scan_blanks(&s);
+	if (!scan_u64(&s, &page))
+		return -EPROTO;
+	scan_blanks(&s);
+	if (!scan_word(&s, &unit) || !scan_column(&s, &offset) || !scan_column(&s, &used) ||
+	    !scan_column(&s, &total))
+		return -EPROTO;
+	if (d->has_start || !d->has_bytes || total != d->bytes)
+		return -EPROTO;
+	if (!scan_column(&s, &start))
+		return -ENODATA;
+	d->start = start;
+	d->has_start = true;
+	return 0;
+}
+
+int memdevs_read_ramblock(struct memdevs *m, const char *text)
+{
+	struct scanner s = {.at = text, .end = text + strlen(text)}, line, name;
+
+	while (scan_line(&s, &line)) {
+		struct memdev *d;
+		int r;
+
+		scan_blanks(&line);
+		if (!scan_word(&line, &name))
+			continue;
+		d = memdevs_find(m, name.at, (size_t)(name.end - name.at));
+		r = d ? take_ramblock(d, line) : 0;
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->items[i].has_start)
+			return -EPROTO;
+	return 0;
+}
+
+/* ---- info mtree -f -------------------------------------------------------------------------- */
+
+struct mtree_line {
+	uint64_t gpa, offset;
+	struct scanner name;
+};
+
+/* "  0000000000100000-0000000007ffffff (prio 0, ram): m0 @0000000000100000 KVM" */
+static bool scan_ram(struct scanner s, struct mtree_line *ret)
+{
+	uint64_t last, priority;
+	struct scanner rest;
+
+	scan_blanks(&s);
+	if (!scan_hex(&s, &ret->gpa) || !scan_char(&s, '-') || !scan_hex(&s, &last))
+		return false;
+	if (last < ret->gpa || !scan_text(&s, " (prio "))
+		return false;
+	(void)scan_char(&s, '-');
+	if (!scan_u64(&s, &priority) || !scan_text(&s, ", "))
+		return false;
+	(void)scan_text(&s, "nv-");
+	if (!scan_text(&s, "ram): ") || !scan_word(&s, &ret->name))
+		return false;
+	rest = s;
+	ret->offset = 0;
+	return !scan_text(&rest, " @") || scan_hex(&rest, &ret->offset);
+}
+
+static void take_mtree_line(struct memdevs *m, struct scanner line)
+{
+	struct mtree_line l;
+	struct memdev *d;
+
+	if (!scan_ram(line, &l))
+		return;
+	d = memdevs_find(m, l.name.at, (size_t)(l.name.end - l.name.at));
+	if (!d || d->has_gpa || !d->has_bytes || l.offset >= d->bytes)
+		return;
+	d->gpa = l.gpa;
+	d->gpa_offset = l.offset;
+	d->has_gpa = true;
+}
+
+/* Only the view that is the address space "memory" counts: gpa2hva looks there. */
+int memdevs_read_mtree(struct memdevs *m, const char *text)
+{
+	struct scanner s = {.at = text, .end = text + strlen(text)}, line;
+	bool is_memory = false, was_memory = false;
+
+	while (scan_line(&s, &line)) {
+		if (scan_text(&line, "FlatView #"))
+			is_memory = false;
+		else if (scan_text(&line, " AS \"memory\","))
+			is_memory = was_memory = true;
+		else if (is_memory)
+			take_mtree_line(m, line);
+	}
+	if (!was_memory)
+		return -EPROTO;
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->items[i].has_gpa)
+			return -ENODATA;
+	return 0;
+}
+
+/* ---- gpa2hva -------------------------------------------------------------------------------- */
+
+static bool name_matches(const struct memdev *d, struct scanner *s)
+{
+	(void)scan_text(s, "/objects/");
+	return scan_text(s, d->id) && scan_text(s, ") is 0x");
+}
+
+int memdev_read_gpa2hva(struct memdev *d, const char *text)
+{
+	struct scanner s = {.at = text, .end = text + strlen(text)};
+	uint64_t gpa, hva;
+
+	if (!scan_text(&s, "Host virtual address for 0x") || !scan_hex(&s, &gpa) ||
+	    !scan_text(&s, " (") || !name_matches(d, &s) || !scan_hex(&s, &hva))
+		return -EPROTO;
+	if (!d->has_gpa || gpa != d->gpa || hva < d->gpa_offset)
+		return -EPROTO;
+	d->start = hva - d->gpa_offset;
+	d->has_start = true;
+	return 0;
+}

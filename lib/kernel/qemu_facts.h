@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What QEMU's monitor tells of a guest. */
+
+#include "guest_map.h"
+#include "kvm_counts.h"
+#include "qmp.h"
+
+struct qemu_facts {
+	/* Empty where the guest was told of no nodes, or they are not known: then map_why says why,
+	 * a static text. The caller checks the spans against the regions that it found itself. */
+	struct guest_map map;
+	const char *map_why;
+	struct kvm_counts kvm;	/* source KVM_SOURCE_NONE: QEMU is older than 7.1, or has no KVM */
+	bool is_migrating;	/* or about to; also if QEMU does not say */
+	uint64_t balloon_bytes; /* memory that the guest has left; UINT64_MAX: not known */
+};
+
+#define QEMU_FACTS_INIT                                            \
+	{                                                          \
+		.is_migrating = true, .balloon_bytes = UINT64_MAX, \
+	}
+
+/* Asks the monitor of the held process. Takes QMP_SESSION_NS at most, and waits, also for the
+ * process's own memory (its command line): for worker threads. 0, or what qmp_open() says, or
+ * -ESRCH: the process went; with *ret_why, a static text. *ret is set only on success. */
+int qemu_facts_read(struct sys *sys, const struct qmp_target *target, struct qemu_facts *ret,
+		    const char **ret_why);
+
+void qemu_facts_clear(struct qemu_facts *facts);
