@@ -11,6 +11,7 @@
 #include "bits.h"
 #include "config.h"
 #include "config_value.h"
+#include "qmp_path.h"
 
 #define MATCH_KEY(name_, field)                                                                   \
 	{                                                                                         \
@@ -54,6 +55,7 @@ static const struct config_key keys[] = {
 #define SIZE_OF_WIDE		sizeof(enum wide)
 #define SIZE_OF_COUNT		sizeof(uint32_t)
 #define SIZE_OF_PATHS		CONFIG_PATHS_MAX
+#define SIZE_OF_MONITOR		POLICY_MONITOR_MAX
 #define CONFIG_MAIN(id, section, key, type, field, ...) \
 	_Static_assert(FIELD_SIZE(struct config, field) == SIZE_OF_##type, key);
 #define CONFIG_POLICY(id, section, key, type, field, ...) \
@@ -216,6 +218,22 @@ static int paths_parse(const char *text, char *field)
 	return 0;
 }
 
+static int monitor_parse(const char *text, char *field)
+{
+	size_t n = strlen(text);
+
+	if (strcmp(text, no_paths) == 0) {
+		field[0] = '\0';
+		return 0;
+	}
+	if (n >= POLICY_MONITOR_MAX)
+		return -ERANGE;
+	if (!qmp_path_is_form(text))
+		return -EINVAL;
+	memcpy(field, text, n + 1);
+	return 0;
+}
+
 int config_key_parse(const struct config_key *key, const char *text, void *home)
 {
 	const struct key_limits *limit = key_limits_find(key);
@@ -227,6 +245,8 @@ int config_key_parse(const struct config_key *key, const char *text, void *home)
 		return glob_parse(text, field);
 	if (key->type == KEY_TYPE_PATHS)
 		return paths_parse(text, field);
+	if (key->type == KEY_TYPE_MONITOR)
+		return monitor_parse(text, field);
 	r = value_parse(key->type, text, &value);
 	if (r < 0)
 		return r;
@@ -257,7 +277,7 @@ void config_key_format(const struct config_key *key, const void *home, char *buf
 {
 	const char *field = (const char *)home + key->offset;
 
-	if (key->type == KEY_TYPE_PATHS)
+	if (key->type == KEY_TYPE_PATHS || key->type == KEY_TYPE_MONITOR)
 		(void)snprintf(buffer, size, "%s", field[0] ? field : no_paths);
 	else
 		value_format(key->type, value_load(key->type, field), buffer, size);

@@ -28,6 +28,7 @@ enum key_type {
 	KEY_TYPE_COUNT,
 	KEY_TYPE_GLOB,
 	KEY_TYPE_PATHS,
+	KEY_TYPE_MONITOR,
 };
 
 struct config_key {

@@ -108,6 +108,7 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
 	case KEY_TYPE_PATHS:
+	case KEY_TYPE_MONITOR:
 		break;
 	}
 	return -EINVAL;
@@ -186,6 +187,7 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 		return;
 	case KEY_TYPE_GLOB:
 	case KEY_TYPE_PATHS:
+	case KEY_TYPE_MONITOR:
 		break;
 	}
 	(void)snprintf(buffer, size, "?");
@@ -221,6 +223,7 @@ void value_store(enum key_type type, uint64_t value, void *field)
 		return;
 	case KEY_TYPE_GLOB:
 	case KEY_TYPE_PATHS:
+	case KEY_TYPE_MONITOR:
 		return;
 	}
 }
@@ -247,6 +250,7 @@ uint64_t value_load(enum key_type type, const void *field)
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
 	case KEY_TYPE_PATHS:
+	case KEY_TYPE_MONITOR:
 		break;
 	}
 	return 0;
@@ -277,6 +281,8 @@ const char *value_form(enum key_type type)
 		return "a pattern of 1 to 255 characters";
 	case KEY_TYPE_PATHS:
 		return "absolute paths without blanks in them, with blanks between them, or none";
+	case KEY_TYPE_MONITOR:
+		return "the absolute path of a socket, with %n, %u or %p in it, or none";
 	}
 	return "";
 }

@@ -18,7 +18,8 @@
 #define NS_PER_HOUR (60 * NS_PER_MIN)
 #define NS_PER_DAY  (24 * NS_PER_HOUR)
 
-/* Not for KEY_TYPE_GLOB and KEY_TYPE_PATHS, here and below. 0, -EINVAL, -ERANGE. */
+/* Not for KEY_TYPE_GLOB, KEY_TYPE_PATHS and KEY_TYPE_MONITOR, here and below. 0, -EINVAL, -ERANGE.
+ */
 int value_parse(enum key_type type, const char *text, uint64_t *ret);
 /* Text that value_parse() reads back, in the largest unit without a remainder. */
 void value_format(enum key_type type, uint64_t value, char *buffer, size_t size);

@@ -42,6 +42,8 @@ enum wide {
 const char *wide_name(enum wide wide); /* "leave", "interleave" */
 int wide_from_name(const char *name, enum wide *ret);
 
+enum { POLICY_MONITOR_MAX = 256 };
+
 struct policy {
 	enum mode mode;
 	bool may_remap;
@@ -62,6 +64,9 @@ struct policy {
 	enum wide wide;
 	uint64_t wide_stripe_bytes; /* whole blocks of it, at least one */
 	bool is_paused;		    /* by thpctl pause, not by configuration */
+	/* A QMP socket of its QEMU for thpd alone (qmp_path()); "": none. Where to ask is no fact
+	 * that a decision needs: it is not in a snapshot's JSON. */
+	char monitor[POLICY_MONITOR_MAX];
 };
 
 #define POLICY_INIT                                                                                \

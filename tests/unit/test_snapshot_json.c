@@ -26,7 +26,7 @@ static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
 static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
-static_assert(sizeof(struct policy) == 112, "struct policy has changed");
+static_assert(sizeof(struct policy) == 112 + POLICY_MONITOR_MAX, "struct policy has changed");
 static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
 static_assert(sizeof(struct guest_span) == 24, "struct guest_span has changed");
 static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
