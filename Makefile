@@ -120,6 +120,7 @@ LAYER_tests/fuzz := $(TEST_INCLUDES)
 LAYER_tests/lib := -iquote tests/lib
 LAYER_tests/expect := -iquote tests/expect -iquote tests/lib
 LAYER_tests/live := -iquote tests/live -iquote tests/lib
+LAYER_tests/live/ask := $(LAYER_lib)
 LAYER_tests/lab/vmm := -iquote tests/lab/vmm -iquote tests/lib
 LAYER_tests/lab/guest := -iquote tests/lib
 LAYER_bench := $(TEST_INCLUDES) -iquote bench
@@ -198,6 +199,7 @@ GOLDEN_SHARED := $(call objects,$(filter-out tests/golden/test_%.c tests/golden/
 EXPECT_SHARED := $(call objects,$(filter-out tests/expect/expect_%.c,$(call sources,tests/expect)))
 TEST_LIB := $(call objects,$(call sources,tests/lib))
 LIVE_PROGRAMS := $(patsubst %.c,$(B)/%,$(wildcard tests/live/*.c))
+ASK := $(B)/tests/live/ask/ask
 VMM := $(B)/tests/lab/vmm/vmm
 TOY := $(B)/tests/lab/guest/toy
 SHIM := $(B)/tests/lab/guest/shim.so
@@ -220,6 +222,9 @@ $(EXPECT): $(B)/%: $(B)/obj/%.o $(EXPECT_SHARED) $(TEST_LIB)
 $(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
+$(ASK): $(B)/obj/tests/live/ask/ask.o $(B)/libthpd.a
+	$(call say,LD,$@)
+	$(call test_link,$(LIB_LIBS))
 $(VMM): $(call objects,$(call sources,tests/lab/vmm)) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
@@ -241,7 +246,7 @@ $(FUZZ): $(B)/%: $(B)/obj/%.o $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/m
 test-programs: $(UNIT) $(FAKE) $(GOLDEN)
 fuzz-programs: $(FUZZ)
 expect-programs: $(EXPECT)
-live-programs: $(LIVE_PROGRAMS)
+live-programs: $(LIVE_PROGRAMS) $(ASK)
 lab-programs: live-programs expect-programs $(VMM) $(TOY) $(SHIM)
 
 .PHONY: quick

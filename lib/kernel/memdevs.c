@@ -107,6 +107,16 @@ int memdevs_read_cmdline(struct memdevs *m, const char *text, size_t size)
 	return r;
 }
 
+/* The human monitor ends its lines with CR LF. */
+static bool next_line(struct scanner *s, struct scanner *ret)
+{
+	if (!scan_line(s, ret))
+		return false;
+	if (ret->at < ret->end && ret->end[-1] == '\r')
+		ret->end--;
+	return true;
+}
+
 /* ---- info ramblock -------------------------------------------------------------------------- */
 
 static bool scan_column(struct scanner *s, uint64_t *ret)
@@ -141,7 +151,7 @@ int memdevs_read_ramblock(struct memdevs *m, const char *text)
 {
 	struct scanner s = {.at = text, .end = text + strlen(text)}, line, name;
 
-	while (scan_line(&s, &line)) {
+	while (next_line(&s, &line)) {
 		struct memdev *d;
 		int r;
 
@@ -209,7 +219,7 @@ int memdevs_read_mtree(struct memdevs *m, const char *text)
 	struct scanner s = {.at = text, .end = text + strlen(text)}, line;
 	bool is_memory = false, was_memory = false;
 
-	while (scan_line(&s, &line)) {
+	while (next_line(&s, &line)) {
 		if (scan_text(&line, "FlatView #"))
 			is_memory = false;
 		else if (scan_text(&line, " AS \"memory\","))

@@ -48,7 +48,7 @@
 	"  00000000000c3000-00000000000e7fff (prio 0, rom): m0 @00000000000c3000\r\n"     \
 	"  00000000000e8000-00000000000effff (prio 0, ram): m0 @00000000000e8000 KVM\r\n" \
 	"  0000000000100000-0000000007ffffff (prio 0, ram): m0 @0000000000100000 KVM\r\n" \
-	"  0000000008000000-000000000fffffff (prio -1, nv-ram): m1 KVM\r\n"               \
+	"  0000000008000000-000000000fffffff (prio -1, nv-ram): m1\r\n"                   \
 	"  00000000febff000-00000000febfffff (prio 1, i/o): ahci\r\n"                     \
 	"  00000000fee00000-00000000feefffff (prio 4096, i/o): apic-msi\r\n"              \
 	"  00000000fffc0000-00000000ffffffff (prio 0, rom): pc.bios\r\n"                  \

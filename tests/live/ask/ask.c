@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ask PID UID SOCKET: what the monitor of a QEMU tells thpd, a line a fact. Exit status 1, with the
+ * reason: it was not asked. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qemu_facts.h"
+
+static void print_map(const struct guest_map *map)
+{
+	for (size_t i = 0; i < map->n_spans; i++) {
+		const struct guest_span *s = &map->spans[i];
+
+		printf("span %" PRIx64 "-%" PRIx64 " node %d\n", s->start, s->start + s->bytes,
+		       s->guest_node);
+	}
+	for (size_t i = 0; i < map->n_cpus; i++)
+		printf("cpu %d node %d\n", (int)map->cpus[i].tid, map->cpus[i].guest_node);
+}
+
+static void print_facts(const struct qemu_facts *facts)
+{
+	const struct kvm_counts *k = &facts->kvm;
+
+	print_map(&facts->map);
+	printf("map %s\n", facts->map_why ? facts->map_why : "whole");
+	printf("migrating %s\n", facts->is_migrating ? "yes" : "no");
+	if (facts->balloon_bytes != UINT64_MAX)
+		printf("balloon %" PRIu64 "\n", facts->balloon_bytes);
+	if (k->source == KVM_SOURCE_QMP)
+		printf("kvm 4k %" PRIu64 " 2m %" PRIu64 " 1g %" PRIu64 " nx %" PRIu64 "\n",
+		       k->pages_4k, k->pages_2m, k->pages_1g, k->nx_splits);
+}
+
+static int ask(struct sys *sys, const struct qmp_target *target)
+{
+	struct qemu_facts facts = QEMU_FACTS_INIT;
+	uint64_t start = sys->ops->now_ns(sys);
+	const char *why;
+	int r = qemu_facts_read(sys, target, &facts, &why);
+
+	printf("took_us %" PRIu64 "\n", (sys->ops->now_ns(sys) - start) / 1000);
+	if (r < 0)
+		printf("refused: %s (%s)\n", why, strerror(-r));
+	else
+		print_facts(&facts);
+	qemu_facts_clear(&facts);
+	return r < 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct sys sys = SYS_INIT;
+	struct process p = PROCESS_INIT;
+	int r;
+
+	if (argc != 4 || sys_open_host(&sys) < 0)
+		return 2;
+	r = process_open(&sys, (pid_t)atoi(argv[1]), &p);
+	if (r < 0)
+		return 2;
+	r = ask(&sys,
+		&(struct qmp_target){.process = &p, .uid = (uid_t)atoi(argv[2]), .path = argv[3]});
+	process_close(&p);
+	sys_close(&sys);
+	return r;
+}
