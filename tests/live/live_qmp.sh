@@ -23,9 +23,11 @@ HOLD_PID=''
 # --- the guest -----------------------------------------------------------------------------------
 
 # Backends of different sizes, so that each has a mapping of its own size.
+# shellcheck disable=SC2054  # the commas are QEMU's
 readonly TWO_NODES=(-m 384M,slots=2,maxmem=2G -smp 3
 	-object memory-backend-memfd,id=m0,size=128M,share=on -object memory-backend-ram,id=m1,size=256M
 	-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1-2,memdev=m1)
+# shellcheck disable=SC2054
 readonly PLUGGED=(-object memory-backend-memfd,id=m2,size=64M -device pc-dimm,memdev=m2,node=1)
 
 start_vm() { # OPTION...
@@ -193,7 +195,7 @@ ok "a migration under way is told" migrates
 stop_vm
 
 VM_UID=$NOBODY
-VM_WRAP=(setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups)
+VM_WRAP=(setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups)
 chmod 755 "$T"
 chown "$NOBODY:0" "$T/vm"
 chmod 2770 "$T/vm"
