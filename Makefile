@@ -109,6 +109,7 @@ LAYER_lib/model := -iquote lib/base -iquote lib/model $(JSON_CFLAGS)
 LAYER_lib/core := -iquote lib/base -iquote lib/model -iquote lib/core
 LAYER_lib/kernel := -iquote lib/base -iquote lib/model -iquote lib/kernel $(JSON_CFLAGS)
 LAYER_lib/vmm := -iquote lib/vmm
+LAYER_lib/vmm/preload := -iquote lib/vmm -iquote lib/vmm/preload
 LAYER_lib := -iquote lib -iquote lib/base -iquote lib/model -iquote lib/core -iquote lib/kernel $(JSON_CFLAGS)
 LAYER_daemon := $(LAYER_lib) -iquote lib/vmm -iquote daemon $(SYSTEMD_CFLAGS)
 LAYER_thpctl := -iquote lib -iquote thpctl $(SYSTEMD_CFLAGS) $(JSON_CFLAGS) $(SMARTCOLS_CFLAGS)
@@ -170,6 +171,19 @@ $(B)/libthpd.so: $(LIB_OBJECTS) lib/libthpd.map
 	$(Q)$(CC) -shared -Wl,-soname,libthpd.so.0 -Wl,--version-script=lib/libthpd.map $(LINK_FLAGS) $(LDFLAGS) \
 		-o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 
+# What is loaded into a VMM is built apart, as in MODE=release whatever the mode: a sanitizer's library would have to come
+# first in a process that was built without it.
+VMM_CFLAGS = $(filter-out $(MODE_CFLAGS_$(MODE)),$(BASE_CFLAGS)) $(MODE_CFLAGS_release)
+vmm_objects = $(patsubst %.c,$(B)/obj-vmm/%.o,$(1))
+$(B)/obj-vmm/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(VMM_CFLAGS) $(LAYER_$(patsubst %/,%,$(dir $<))) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libthpd-vmm-preload.so: $(call vmm_objects,$(VMM_SOURCES) $(call sources,lib/vmm/preload))
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -pthread -Wl,-z,relro,-z,now,-z,defs,--as-needed $(LDFLAGS) -o $@ $^ -ldl
+
 $(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
@@ -178,7 +192,7 @@ $(B)/thpctl: $(B)/obj/thpctl/main.o $(B)/libthpctl.a $(B)/libthpd.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(THPCTL_LIBS)
 
-all: $(B)/thpd $(B)/thpctl $(B)/libthpd.so $(B)/purity ## build build/thpd and build/thpctl
+all: $(B)/thpd $(B)/thpctl $(B)/libthpd.so $(B)/libthpd-vmm-preload.so $(B)/purity ## build build/thpd and build/thpctl
 	@ln -sfn $(MODE)/thpd build/thpd; ln -sfn $(MODE)/thpctl build/thpctl
 
 # The pure layers may call only what lib/purity.allow names: a clock, a file, the environment or a random number in a
@@ -272,6 +286,7 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 	install -D -m 755 $(B)/thpctl $(DESTDIR)$(bindir)/thpctl
 	install -D -m 644 $(B)/libthpd.so $(DESTDIR)$(libdir)/libthpd.so.0
 	ln -sfn libthpd.so.0 $(DESTDIR)$(libdir)/libthpd.so
+	install -D -m 644 $(B)/libthpd-vmm-preload.so $(DESTDIR)$(libdir)/libthpd-vmm-preload.so
 	install -D -m 644 lib/thpd.h $(DESTDIR)$(includedir)/thpd.h
 	install -d $(DESTDIR)$(libdir)/pkgconfig
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \

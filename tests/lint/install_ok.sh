@@ -16,6 +16,7 @@ trap 'rm -rf "$tmp"' EXIT
 expected() {
 	local file
 	for file in sbin/thpd bin/thpctl lib/libthpd.so.0 'lib/libthpd.so -> libthpd.so.0' lib/pkgconfig/libthpd.pc \
+		lib/libthpd-vmm-preload.so \
 		include/thpd.h share/man/man1/thpctl.1 share/man/man5/thpd.conf.5 share/man/man8/thpd.8 \
 		share/bash-completion/completions/thpctl share/zsh/site-functions/_thpctl; do
 		echo "$1/$file"

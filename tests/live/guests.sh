@@ -9,6 +9,9 @@
 #        that khugepaged leaves it alone, as it does on a stock /dev/shm
 #     C  a memfd: QEMU maps it 4 KiB off a 2 MiB boundary, so that it can never be huge
 #     D  private anonymous memory, preallocated while huge pages are off
+#     E  a file on /dev/shm, mapped as C is, preallocated
+#     F  a memfd as C, preallocated
+#                                    GUEST_WRAP: a command in front of QEMU that executes it
 #   wait_serial NAME REGEX SECONDS, guest_passes NAME, guest_mismatches NAME, guest_is_healthy NAME,
 #   guest_is_alive NAME, guest_say NAME WORD, qmp NAME JSON, background_snapshot NAME,
 #   smaps_huge NAME                  prints "HUGE RESIDENT" in bytes, straight from the kernel's smaps
@@ -25,6 +28,7 @@ GUESTS_BUILD=''
 GUESTS_SHM=''
 GUESTS_ACCEL=''
 GUESTS_TAG=''
+GUEST_WRAP=()
 # A number that is never open: closing it is harmless.
 readonly NO_FD=250
 THP_KEEPER_FD=$NO_FD
@@ -153,11 +157,16 @@ start_guest() {
 		;;
 	C) memory="memory-backend-memfd,share=on" ;;
 	D) memory="memory-backend-ram,prealloc=on" ;;
+	E)
+		GUEST_FILE[$name]=$GUESTS_SHM/$name.mem
+		memory=memory-backend-file,mem-path=$GUESTS_SHM/$name.mem,share=on,prealloc=on
+		;;
+	F) memory="memory-backend-memfd,share=on,prealloc=on" ;;
 	*) return 2 ;;
 	esac
 	mapfile -t words < <(qemu_common; qemu_accel "$GUESTS_ACCEL")
 	[ "$kind" != D ] || thp_off || rc=1
-	"${wrap[@]}" "${words[@]}" -name "$name" -uuid "$GUESTS_TAG$(cut -c 9- /proc/sys/kernel/random/uuid)" \
+	"${wrap[@]}" "${GUEST_WRAP[@]}" "${words[@]}" -name "$name" -uuid "$GUESTS_TAG$(cut -c 9- /proc/sys/kernel/random/uuid)" \
 		-object "$memory,id=ram,size=${mib}M" -machine memory-backend=ram -m "${mib}M" \
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" \
 		-chardev "socket,id=tty,path=$dir/serial.sock,server=on,wait=off,logfile=$dir/serial.log" \
