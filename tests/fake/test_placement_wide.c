@@ -75,15 +75,15 @@ static void test_where_a_node_is_full_the_others_go(void **state)
 
 	interleave(w, 4);
 	ram(w, MODEL_MEMFD, 2);
-	model_set_node_free_blocks(w->m, 1, 0);
+	model_set_node_free_blocks(w->m, 0, 0);
 	go(w);
 	for (uint64_t i = 0; i < BLOCKS; i += 4)
-		assert_int_equal(part_on(w, i, i + 4, i / 4 % 2 ? 2 : 0), 4);
+		assert_int_equal(part_on(w, i, i + 4, i / 4 % 2 ? 1 : 2), 4);
 	assert_int_equal(huge_blocks(w), BLOCKS);
-	assert_int_equal(find(w, REASON_NODE_FULL)->node, 1);
+	assert_int_equal(find(w, REASON_NODE_FULL)->node, 0);
 	assert_int_equal(find(w, REASON_NODE_FULL)->bytes, BYTES / 2);
 	assert_int_not_equal(w->vm.mover.target, 0);
-	model_set_node_free_blocks(w->m, 1, 2 * BLOCKS);
+	model_set_node_free_blocks(w->m, 0, 2 * BLOCKS);
 	cycles(w, 3);
 	assert_striped(w, 4);
 	assert_int_equal(huge_blocks(w), BLOCKS);

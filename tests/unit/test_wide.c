@@ -160,6 +160,15 @@ static void test_the_node_with_most_to_come_is_next(void **state)
 	assert_true(c.node == 1 && c.full == 0);
 }
 
+static void test_it_is_not_the_first_that_is_next(void **state)
+{
+	struct bench *b = *state;
+
+	see(b, 2, 6, SEEN_HUGE, 2); /* 2, 3 to node 0; 4 to 7 to node 1 */
+	move(b);
+	assert_int_equal(choose(b, 0).node, 1);
+}
+
 static void test_full_nodes_are_passed_over(void **state)
 {
 	struct bench *b = *state;
@@ -309,6 +318,7 @@ int main(void)
 		TEST(test_each_part_where_it_belongs_is_wide),
 		TEST(test_each_full_node_is_told_with_what_it_keeps_out),
 		TEST(test_the_node_with_most_to_come_is_next),
+		TEST(test_it_is_not_the_first_that_is_next),
 		TEST(test_full_nodes_are_passed_over),
 		TEST(test_a_node_that_runs_out_is_done_with),
 		TEST(test_with_nothing_left_for_the_others_it_ends),
