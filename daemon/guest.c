@@ -3,8 +3,15 @@
 #include "guest.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "bits.h"
 #include "cleanup.h"
+#include "job.h"
+
+/* The guest's nodes change with its devices only, and a monitor serves one client at a time. */
+#define FACTS_AGE_NS   (UINT64_C(600) * 1000000000)
+#define FACTS_RETRY_NS (UINT64_C(60) * 1000000000)
 
 struct guest *guest_new(uint64_t id, struct process *process, const struct vm *vm)
 {
@@ -44,13 +51,26 @@ bool guest_is_tended(const struct guest *g)
 	return !g->is_doomed && (g->snapshot.policy.mode != MODE_OFF || g->is_asked_for);
 }
 
+/* What another monitor told is not known of this one. */
+static void forget_facts(struct guest *g)
+{
+	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
+	g->facts_due_ns = 0;
+	g->facts_why = NULL;
+}
+
 void guest_apply_policy(struct guest *g, const struct config *c)
 {
 	bool is_paused = g->snapshot.policy.is_paused;
+	struct policy *p = &g->snapshot.policy;
+	char monitor[POLICY_MONITOR_MAX];
 
+	memcpy(monitor, p->monitor, sizeof(monitor));
 	g->rule = config_find_rule(c, &g->snapshot.vm);
-	g->snapshot.policy = g->rule ? g->rule->policy : c->policy;
-	g->snapshot.policy.is_paused = is_paused;
+	*p = g->rule ? g->rule->policy : c->policy;
+	p->is_paused = is_paused;
+	if (strcmp(monitor, p->monitor) != 0)
+		forget_facts(g);
 	if (g->snapshot.policy.placement == PLACEMENT_OFF)
 		mover_forget(&g->mover);
 }
@@ -79,6 +99,24 @@ void guest_take_vcpus(struct guest *g, struct vcpu **vcpus, size_t n, uint64_t n
 	s->vcpus = TAKE_PTR(*vcpus);
 	s->n_vcpus = n;
 	g->vcpus_ns = now_ns;
+}
+
+bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now_ns)
+{
+	return guest_has_nodes(g, h) && g->snapshot.policy.monitor[0] && now_ns >= g->facts_due_ns;
+}
+
+const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_ns)
+{
+	const char *why = j->facts_err == 0 ? j->facts.map_why : j->facts_why,
+		   *before = g->facts_why;
+	bool has_map = j->facts_err == 0 && j->facts.map.n_spans > 0;
+
+	if (has_map && snapshot_take_guest_map(&g->snapshot, &j->facts.map) < 0)
+		return NULL;
+	g->facts_due_ns = now_ns + (has_map ? FACTS_AGE_NS : FACTS_RETRY_NS);
+	g->facts_why = why;
+	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
 }
 
 const char *guest_backing(const struct guest *g)

@@ -51,6 +51,8 @@ struct last_action {
 	uint64_t ended_realtime_us;
 };
 
+struct job;
+
 struct guest {
 	uint64_t id;
 	struct process process;
@@ -64,6 +66,8 @@ struct guest {
 	enum reason moves_held;		/* why a move under way does not go on; none: it does */
 	uint64_t vcpus_ns;		/* when they were read; 0: never */
 	uint64_t vcpus_not_before_ns;	/* reading them costs no more than looks may */
+	uint64_t facts_due_ns;		/* when its monitor may be asked again */
+	const char *facts_why;		/* it did not tell of guest nodes; NULL: it did */
 	const struct rule *rule;	/* into the config; NULL = main policy */
 	struct last_action last_action;
 
@@ -119,6 +123,13 @@ bool guest_may_move(const struct guest *g);
 
 /* Takes what a job read of the vCPUs, in place of the last reading. */
 void guest_take_vcpus(struct guest *g, struct vcpu **vcpus /* taken */, size_t n, uint64_t now_ns);
+
+/* Its QEMU is to be asked of the guest's nodes now: they matter, and the policy names a monitor. */
+bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now_ns);
+
+/* Takes what a job was told: the map of the guest's nodes. What is known from before is kept where
+ * nothing is told now. Returns why there is no map, if that is news; else NULL. */
+const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_ns);
 
 /* "shmem", "anon", "mixed", ...: by bytes of RAM. */
 const char *guest_backing(const struct guest *g);

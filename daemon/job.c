@@ -12,6 +12,7 @@
 #include "hostfacts.h"
 #include "inventory.h"
 #include "place.h"
+#include "qmp_path.h"
 #include "vcpus.h"
 
 struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
@@ -25,6 +26,7 @@ struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
 		.guest = guest,
 		.process = process,
 		.survey = SNAPSHOT_INIT,
+		.facts = QEMU_FACTS_INIT,
 	};
 	return j;
 }
@@ -34,6 +36,7 @@ struct job *job_free(struct job *j)
 	if (!j)
 		return NULL;
 	snapshot_clear(&j->survey);
+	qemu_facts_clear(&j->facts);
 	free(j->vcpus);
 	free(j->sights);
 	free(j->before);
@@ -58,6 +61,20 @@ static void run_signs(struct sys *sys, struct job *j)
 		j->err = read_vcpus(sys, j);
 }
 
+/* What QEMU itself tells is never a reason to give up on a VM. */
+static void ask_monitor(struct sys *sys, struct job *j)
+{
+	const struct vm *vm = &j->survey.vm;
+	char path[POLICY_MONITOR_MAX + VM_TEXT_MAX];
+	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path};
+
+	j->facts_err = qmp_path(j->survey.policy.monitor, vm, path, sizeof(path));
+	if (j->facts_err == 0)
+		j->facts_err = qemu_facts_read(sys, &target, &j->facts, &j->facts_why);
+	else
+		j->facts_why = "its name or UUID makes no path of a socket";
+}
+
 static void run_survey(struct sys *sys, struct job *j)
 {
 	struct survey_options o = {
@@ -77,6 +94,8 @@ static void run_survey(struct sys *sys, struct job *j)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
 	if (j->err == 0)
 		j->err = read_vcpus(sys, j);
+	if (j->err == 0 && j->want_facts)
+		ask_monitor(sys, j);
 }
 
 /* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */

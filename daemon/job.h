@@ -9,6 +9,7 @@
 #include "look.h"
 #include "policy.h"
 #include "pulse.h"
+#include "qemu_facts.h"
 #include "snapshot.h"
 
 enum job_kind {
@@ -29,6 +30,7 @@ struct job {
 	uint32_t region;
 	bool want_flags;	     /* SURVEY */
 	bool want_vcpus;	     /* SIGNS, SURVEY */
+	bool want_facts;	     /* SURVEY: by the monitor that the policy names */
 	bool want_migrations;	     /* SIGNS, SURVEY: of vCPUs, by the kernel\'s NUMA balancing */
 	uint16_t min_populated_bp;   /* ACT copy: what each block must still have */
 	uint64_t free_reserve_bytes; /* ACT place: what the node must have left */
@@ -48,6 +50,9 @@ struct job {
 	struct snapshot survey; /* its vm is refreshed */
 	struct vcpu *vcpus;
 	size_t n_vcpus;
+	struct qemu_facts facts;
+	int facts_err;	       /* 0: QEMU told; or negative errno */
+	const char *facts_why; /* a static text */
 	struct sight *sights;
 	size_t n_sights;
 	struct sight *before;

@@ -185,6 +185,7 @@ void cycle_start(struct manager *m, struct guest *g)
 		return;
 	j->want_flags = g->want_flags;
 	j->want_vcpus = guest_has_nodes(g, &m->host);
+	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
 	g->want_flags = false;
 	j->survey.geometry = m->geometry;
 	j->survey.host = m->host;
@@ -211,6 +212,17 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	discovery_identify(m, g);
 }
 
+static void take_facts(struct manager *m, struct guest *g, const struct job *j)
+{
+	const char *why = guest_take_facts(g, j, manager_now_ns(m));
+
+	if (why)
+		log_vm(LOG_WARNING, g->snapshot.vm.name,
+		       "its monitor does not tell which memory belongs to which node of the guest: "
+		       "%s",
+		       why);
+}
+
 void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
@@ -224,6 +236,8 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 	snapshot_take_regions(s, &j->survey);
 	if (j->want_vcpus)
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, manager_now_ns(m));
+	if (j->want_facts)
+		take_facts(m, g, j);
 	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,
 		       "more than %d mappings that may be its memory: the rest is neither looked "

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # QEMU's monitor, asked from within the unit's sandbox: what it says of KVM's mappings is what KVM says, and the map of
-# the guest's nodes is what the kernel says.
+# the guest's nodes is what the kernel says. And thpd goes by it: each part of a guest that is wider than a node goes to
+# where the vCPUs run that it belongs to.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
@@ -41,13 +42,48 @@ span_is() { # MIB NODE
 cpu_is() { # N NODE
 	local task
 	for task in "/proc/${HOLDER_PID[alpha]}/task/"*; do
-		[ "$(<"$task/comm")" != "CPU $1/KVM" ] || told "cpu ${task##*/} node $2" && return
+		[ "$(<"$task/comm")" = "CPU $1/KVM" ] || continue
+		told "cpu ${task##*/} node $2"
+		return
 	done
 	return 1
 }
 
 is_refused() { # WORDS
 	! ask && cat "$T/told" && grep -q "^refused: .*$1" "$T/told"
+}
+
+# PAGES-ON-0 PAGES-ON-1 of a backend's memory, as the VMM maps it.
+pages_by_node() { # NAME BACKEND
+	awk -v file="file=$(guest_file "$1-$2")" '$0 ~ file {
+		for (i = 3; i <= NF; i++) if (split($i, part, "=") == 2 && part[1] ~ /^N[01]$/) n[part[1]] += part[2]
+	} END { print n["N0"] + 0, n["N1"] + 0 }' "/proc/${HOLDER_PID[$1]}/numa_maps"
+}
+
+# Blocks that are not full are held back: at most two.
+lies_mostly_on_0() { # NAME BACKEND PAGES-IN-ALL
+	local on0 on1
+	read -r on0 on1 <<<"$(pages_by_node "$1" "$2")"
+	[ $((on0 + on1)) = "$3" ] && [ "$on0" -ge $(($3 - 1024)) ] || { echo "$on0 $on1"; return 1; }
+}
+
+is_split() { # NAME
+	ctl numa | grep -e "^$1 .* wide (split by guest nodes)\$" || { ctl numa; return 1; }
+}
+
+vcpu_goes_to() { # NAME N PROCESSOR
+	local task
+	for task in "/proc/${HOLDER_PID[$1]}/task/"*; do
+		[ "$(<"$task/comm")" = "CPU $2/KVM" ] || continue
+		taskset -p -c "$3" "${task##*/}"
+		return
+	done
+	return 1
+}
+
+# A memfd of QEMU's would lie where it can never be huge.
+backend() { # NAME BACKEND
+	printf 'memory-backend-file,id=%s,size=64M,mem-path=%s,share=on,align=2M' "$2" "$(guest_file "$1-$2")"
 }
 
 service_begin
@@ -67,4 +103,25 @@ ok "the second vCPU is of the second node" cpu_is 1 1
 chmod 750 "$MONITORS/alpha"
 ok "without the right to write to the socket it is refused" is_refused "its mode and group decide"
 ok "the guest has lost nothing" guest_does alpha check
+ok "it ends" holder alpha halt
+umask 0002
+ok "a guest with two nodes, all of it on one of the host's" start_qemu beta '' -name guest=beta,debug-threads=on -smp 2 \
+	-m 128M -object "$(backend beta m0)" -object "$(backend beta m1)" \
+	-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1,memdev=m1 \
+	-qmp "unix:$MONITORS/beta,server=on,wait=off"
+umask 0022
+ok "it touches its memory" guest_does beta store
+before0=$(pages_by_node beta m0) before1=$(pages_by_node beta m1)
+ok "the first half is on node 1" is_equal "${before0% *}" 0
+ok "the second half is on node 1" is_equal "${before1% *}" 0
+ok "its first vCPU goes to node 0" vcpu_goes_to beta 0 0
+printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
+write_rule qmp.conf full Name=beta &&
+	printf '%s\n' '[NUMA]' Placement=bind Nodes=0-1 StableFor=1s MinGain=2M '[QEMU]' "Monitor=$MONITORS/%n" \
+		>>"$CONF/vm.d/qmp.conf"
+ok "thpd starts" systemctl start thpd
+ok "the first half goes to node 0" wait_until 240 lies_mostly_on_0 beta m0 "${before0#* }"
+ok "the second half stays on node 1" is_equal "$(pages_by_node beta m1)" "$before1"
+ok "thpctl numa says how it is divided" wait_until 60 is_split beta
+ok "the guest has lost nothing by that" guest_does beta check
 live_end
