@@ -134,23 +134,31 @@ static void old_qemu_does_not_say_where(void **state)
 static void a_table_that_cannot_be_is_refused(void **state)
 {
 	(void)state;
+	/* What is wrong is m0's row, or that there is none. */
 	static const char *const tables[] = {
 		"",
-		"m0 4 KiB 0x0 0x0 0x8000000 0x7000 rw",		  /* no m1 */
-		"m0 4 KiB 0x0 0x0 0x8001000 0x7000 rw",		  /* another size */
-		"m0 4 KiB 0 0 0 0x7000 rw",			  /* no hexadecimal */
-		"m0 4 KiB 0x0 0x0 0x10000000008000000 0x7000 rw", /* too large a number */
-		"m0 -4 KiB 0x0 0x0 0x8000000 0x7000 rw",	  /* no page size */
-		"m0 4 KiB 0x0 0x0 0x8000000 0x0 rw\n"		  /* twice */
-		"m0 4 KiB 0x0 0x0 0x8000000 0x0 rw",
+		"m0 4 KiB 0x0 0x0 0x8001000 0x7000 rw\n",	    /* another size */
+		"m0 4 KiB 0 0 0 0x7000 rw\n",			    /* no hexadecimal */
+		"m0 4 KiB 0x0 0x0 0x10000000008000000 0x7000 rw\n", /* too large a number */
+		"m0 -4 KiB 0x0 0x0 0x8000000 0x7000 rw\n",	    /* no page size */
+		"m0 4 KiB 0x0 0x0 0x8000000 0x0 rw\n"		    /* twice */
+		"m0 4 KiB 0x0 0x0 0x8000000 0x0 rw\n",
 	};
+	static const char good[] = "m0 4 KiB 0x0 0x0 0x8000000 0x7000 rw\n";
+	static const char rest[] = "m1 4 KiB 0x0 0x0 0x8000000 0x9000 rw\n";
+	struct memdevs whole;
+	char text[256];
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		struct memdevs m = two();
 
-		if (memdevs_read_ramblock(&m, tables[i]) != -EPROTO)
+		(void)snprintf(text, sizeof(text), "%s%s", tables[i], rest);
+		if (memdevs_read_ramblock(&m, text) != -EPROTO)
 			fail_msg("table %zu passed", i);
 	}
+	(void)snprintf(text, sizeof(text), "%s%s", good, rest);
+	whole = two();
+	assert_int_equal(memdevs_read_ramblock(&whole, text), 0);
 }
 
 static void old_qemu_says_where_a_place_is(void **state)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -260,9 +261,19 @@ static void say_it_slowly(int fd)
 	(void)pause();
 }
 
-static pid_t run_child(void (*monitor)(int fd), int fd)
+/* A test that fails leaves nobody behind, who would keep its output open. */
+static pid_t fork_bound(void)
 {
 	pid_t pid = fork();
+
+	if (pid == 0)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
+static pid_t run_child(void (*monitor)(int fd), int fd)
+{
+	pid_t pid = fork_bound();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -278,7 +289,8 @@ static void end_child(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void try_without_end(void (*monitor)(int fd), int error)
+/* Returns why, a static text. */
+static const char *try_without_end(void (*monitor)(int fd), int error)
 {
 	struct sys sys = host();
 	struct qmp q;
@@ -294,21 +306,25 @@ static void try_without_end(void (*monitor)(int fd), int error)
 	qmp_close(&q);
 	end_child(pid);
 	sys_close(&sys);
+	assert_non_null(q.why);
+	/* By the bound of its own, and not by the last one. */
+	assert_true(q.n_received <= QMP_MESSAGE_BYTES_MAX + 2 * sizeof(q.buffer));
+	return q.why;
 }
 
 static void nobody_is_waited_for_without_end(void **state)
 {
 	(void)state;
-	try_without_end(say_nothing, -ETIMEDOUT);
-	try_without_end(say_it_slowly, -ETIMEDOUT);
+	assert_non_null(strstr(try_without_end(say_nothing, -ETIMEDOUT), "another client"));
+	(void)try_without_end(say_it_slowly, -ETIMEDOUT);
 }
 
 static void nobody_is_listened_to_without_end(void **state)
 {
 	(void)state;
-	try_without_end(say_a_line_without_end, -EMSGSIZE);
-	try_without_end(say_events_without_end, -EMSGSIZE);
-	try_without_end(say_blanks_without_end, -EMSGSIZE);
+	(void)try_without_end(say_a_line_without_end, -EMSGSIZE);
+	(void)try_without_end(say_events_without_end, -EMSGSIZE);
+	(void)try_without_end(say_blanks_without_end, -EMSGSIZE);
 }
 
 /* ---- Sockets in the file system ---------------------------------------------------------------
@@ -351,7 +367,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(p->directory));
 	(void)snprintf(p->path, sizeof(p->path), "%s/qmp", p->directory);
 	assert_int_equal(pipe(ready), 0);
-	p->monitor = fork();
+	p->monitor = fork_bound();
 	assert_true(p->monitor >= 0);
 	if (p->monitor == 0)
 		listen_and_serve(p->path, ready[1]);
