@@ -51,8 +51,7 @@ bool guest_is_tended(const struct guest *g)
 	return !g->is_doomed && (g->snapshot.policy.mode != MODE_OFF || g->is_asked_for);
 }
 
-/* What another monitor told is not known of this one. */
-static void forget_facts(struct guest *g)
+void guest_forget_facts(struct guest *g)
 {
 	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
 	g->facts_due_ns = 0;
@@ -70,7 +69,7 @@ void guest_apply_policy(struct guest *g, const struct config *c)
 	*p = g->rule ? g->rule->policy : c->policy;
 	p->is_paused = is_paused;
 	if (strcmp(monitor, p->monitor) != 0)
-		forget_facts(g);
+		guest_forget_facts(g); /* what another monitor told is not known of this one */
 	if (g->snapshot.policy.placement == PLACEMENT_OFF)
 		mover_forget(&g->mover);
 }
@@ -110,11 +109,12 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 {
 	const char *why = j->facts_err == 0 ? j->facts.map_why : j->facts_why,
 		   *before = g->facts_why;
-	bool has_map = j->facts_err == 0 && j->facts.map.n_spans > 0;
 
-	if (has_map && snapshot_take_guest_map(&g->snapshot, &j->facts.map) < 0)
+	if (strcmp(j->survey.policy.monitor, g->snapshot.policy.monitor) != 0)
+		return NULL; /* another one is to be asked since */
+	if (!why && snapshot_take_guest_map(&g->snapshot, &j->facts.map) < 0)
 		return NULL;
-	g->facts_due_ns = now_ns + (has_map ? FACTS_AGE_NS : FACTS_RETRY_NS);
+	g->facts_due_ns = now_ns + (why ? FACTS_RETRY_NS : FACTS_AGE_NS);
 	g->facts_why = why;
 	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
 }

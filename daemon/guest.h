@@ -67,8 +67,9 @@ struct guest {
 	uint64_t vcpus_ns;		/* when they were read; 0: never */
 	uint64_t vcpus_not_before_ns;	/* reading them costs no more than looks may */
 	uint64_t facts_due_ns;		/* when its monitor may be asked again */
-	const char *facts_why;		/* it did not tell of guest nodes; NULL: it did */
-	const struct rule *rule;	/* into the config; NULL = main policy */
+	const char
+		*facts_why; /* the guest's nodes are not known; NULL: they are, or nobody asked */
+	const struct rule *rule; /* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;
@@ -127,9 +128,13 @@ void guest_take_vcpus(struct guest *g, struct vcpu **vcpus /* taken */, size_t n
 /* Its QEMU is to be asked of the guest's nodes now: they matter, and the policy names a monitor. */
 bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now_ns);
 
-/* Takes what a job was told: the map of the guest's nodes. What is known from before is kept where
- * nothing is told now. Returns why there is no map, if that is news; else NULL. */
+/* Takes what a job was told: the map of the guest's nodes, which is empty if the guest was told of
+ * none. Where that cannot be known now, what is known from before is kept. Returns why it cannot,
+ * if that is news; else NULL. */
 const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_ns);
+
+/* As if it had never been asked. */
+void guest_forget_facts(struct guest *g);
 
 /* "shmem", "anon", "mixed", ...: by bytes of RAM. */
 const char *guest_backing(const struct guest *g);

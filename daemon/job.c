@@ -70,7 +70,8 @@ static void ask_monitor(struct sys *sys, struct job *j)
 
 	j->facts_err = qmp_path(j->survey.policy.monitor, vm, path, sizeof(path));
 	if (j->facts_err == 0)
-		j->facts_err = qemu_facts_read(sys, &target, &j->facts, &j->facts_why);
+		j->facts_err =
+			qemu_facts_read(sys, &target, QEMU_WANT_MAP, &j->facts, &j->facts_why);
 	else
 		j->facts_why = "its name or UUID makes no path of a socket";
 }

@@ -207,7 +207,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	       "the process executes another program now: looked at as new");
 	ledger_clear(&g->ledger);
 	mover_clear(&g->mover);
-	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
+	guest_forget_facts(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
 }

@@ -14,8 +14,8 @@ struct home_piece {
 /* The piece that begins at `at`, up to `end`; both block aligned; empty if at == end. A block is of
  * one piece: it belongs where its first byte does. So a range is walked by
  *
- *	for (p = home_piece_at(h, s, start, end); p.start < end; p = home_piece_at(h, s, p.end,
- *end))
+ *	p = home_piece_at(h, s, start, end);
+ *	for (; p.start < end; p = home_piece_at(h, s, p.end, end))
  *
  * Stripes are counted by the offset in the file, so that they are the same for all who map it,
  * however its mappings are cut; by the address of memory without a file, which does not change

@@ -41,8 +41,8 @@ void mover_clear(struct mover *m);
 bool mover_may_move(const struct snapshot *s, const struct home *h);
 
 /* Whether a move to the nodes, those that this part of the memory belongs to (home_piece.h), takes
- * it along: it is elsewhere, and huge, remappable, copyable
- * or of folios that cannot be told. What is swapped out, sparse, held or barred stays. */
+ * it along: it is elsewhere, and huge, remappable, copyable or of folios that cannot be told. What
+ * is swapped out, sparse, held or barred stays. */
 bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t target);
 
 /* Nothing is moved or looked at any more (Placement=off); what comes later begins anew. */

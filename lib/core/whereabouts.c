@@ -90,17 +90,22 @@ static enum whereabouts_verdict judge(const struct whereabouts *w, const struct 
 
 /* ---- Findings ---- */
 
+static void add_at(struct whereabouts *w, enum reason reason, int node, uint64_t bytes,
+		   unsigned int distance)
+{
+	if (w->n_findings == WHEREABOUTS_FINDINGS_MAX)
+		return;
+	w->findings[w->n_findings++] = (struct whereabouts_finding){
+		.reason = reason, .node = (int16_t)node, .bytes = bytes, .distance = distance};
+}
+
 static void add(struct whereabouts *w, const struct snapshot *s, enum reason reason, int node,
 		uint64_t bytes)
 {
-	struct whereabouts_finding *f;
+	bool is_outside = node >= 0 && w->home.nodes && !node_set_has(w->home.nodes, node);
 
-	if (w->n_findings == WHEREABOUTS_FINDINGS_MAX)
-		return;
-	f = &w->findings[w->n_findings++];
-	*f = (struct whereabouts_finding){.reason = reason, .node = (int16_t)node, .bytes = bytes};
-	if (node >= 0 && w->home.nodes && !node_set_has(w->home.nodes, node))
-		f->distance = host_distance(&s->host, node_set_first(w->home.nodes), node);
+	add_at(w, reason, node, bytes,
+	       is_outside ? host_distance(&s->host, node_set_first(w->home.nodes), node) : 0);
 }
 
 /* How far what lies there is from where most of it is to go. */
@@ -216,13 +221,9 @@ static void find_remote(struct whereabouts *w, const struct snapshot *s, const s
 	node_set_t without = 0;
 
 	for (int node; (node = largest(w->remote_by_node, without)) >= 0;
-	     without |= node_set_of(node)) {
-		size_t n = w->n_findings;
-
-		add(w, s, REASON_REMOTE_MEMORY, node, w->remote_by_node[node]);
-		if (n < w->n_findings)
-			w->findings[n].distance = distance_within(s, ways, node);
-	}
+	     without |= node_set_of(node))
+		add_at(w, REASON_REMOTE_MEMORY, node, w->remote_by_node[node],
+		       distance_within(s, ways, node));
 }
 
 /* The cpuset keeps the memory away from where the vCPUs run. */

@@ -44,8 +44,8 @@ struct memdev *memdevs_find(struct memdevs *m, const char *name, size_t size);
 int memdevs_read_cmdline(struct memdevs *m, const char *text, size_t size);
 
 /* `info ramblock`: fills start; the size of each must be the one that is known. 0: of all;
- * -ENODATA: QEMU is too old to say (8.0 says); -EPROTO: what is told is no such table, or some
- * memdev is not in it, or twice, or of another size. */
+ * -ENODATA: QEMU is too old to say (10.0 says, 7.2 does not); -EPROTO: what is told is no such
+ * table, or some memdev is not in it, or twice, or of another size. */
 int memdevs_read_ramblock(struct memdevs *m, const char *text);
 
 /* `info mtree -f`: fills gpa. 0: of all; -ENODATA: the guest does not see some of them; -EPROTO. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Theory of operation: which memory backend is which guest node stands on the command line, and,
  * for memory that was plugged in, in query-memory-devices. Where QEMU has a backend in its own
- * address space is in `info ramblock` since 8.0; before, a place of it in guest memory is looked up
- * in `info mtree -f`, and gpa2hva asked for that one. Every command runs in QEMU's main loop, under
- * the lock that the guest's devices need: so there are few of them, and the long ones only for
- * guests with nodes. */
+ * address space is in newer QEMU's `info ramblock` (10.0 has it, 7.2 has not); else a place of it
+ * in guest memory is looked up in `info mtree -f`, and gpa2hva asked for that one. Every command
+ * runs in QEMU's main loop, under the lock that the guest's devices need: so there are few of them,
+ * and the long ones only for guests with nodes. */
 #include "qemu_facts.h"
 
 #include <inttypes.h>
@@ -343,32 +343,37 @@ static int read_cmdline(const struct process *p, struct mapper *m)
 	return 0;
 }
 
-static int read_session(struct mapper *m, struct qemu_facts *facts)
+static int read_numbers(struct qmp *q, struct qemu_facts *facts)
 {
-	int r = read_migration(&m->qmp, facts);
+	int r = read_migration(q, facts);
 
 	if (r == 0)
-		r = read_balloon(&m->qmp, facts);
-	if (r == 0)
-		r = read_stats(&m->qmp, facts);
-	return r == 0 ? read_map(m, facts) : r;
+		r = read_balloon(q, facts);
+	return r == 0 ? read_stats(q, facts) : r;
 }
 
-static int ask_monitor(struct sys *sys, const struct qmp_target *target, struct mapper *m,
-		       struct qemu_facts *facts)
+static int read_session(struct mapper *m, unsigned int want, struct qemu_facts *facts)
+{
+	int r = want & QEMU_WANT_NUMBERS ? read_numbers(&m->qmp, facts) : 0;
+
+	return r == 0 && (want & QEMU_WANT_MAP) ? read_map(m, facts) : r;
+}
+
+static int ask_monitor(struct sys *sys, const struct qmp_target *target, unsigned int want,
+		       struct mapper *m, struct qemu_facts *facts)
 {
 	int r = qmp_open(sys, target, &m->qmp);
 
 	if (r == 0)
-		r = read_session(m, facts);
+		r = read_session(m, want, facts);
 	qmp_close(&m->qmp);
 	if (r < 0)
 		m->why = m->qmp.why ? m->qmp.why : "no memory";
 	return r;
 }
 
-int qemu_facts_read(struct sys *sys, const struct qmp_target *target, struct qemu_facts *ret,
-		    const char **ret_why)
+int qemu_facts_read(struct sys *sys, const struct qmp_target *target, unsigned int want,
+		    struct qemu_facts *ret, const char **ret_why)
 {
 	struct qemu_facts facts = QEMU_FACTS_INIT;
 	_cleanup_free_ struct mapper *m = calloc(1, sizeof(*m));
@@ -381,7 +386,7 @@ int qemu_facts_read(struct sys *sys, const struct qmp_target *target, struct qem
 	*ret_why = "the VM's command line cannot be read";
 	if (r < 0)
 		return r;
-	r = ask_monitor(sys, target, m, &facts);
+	r = ask_monitor(sys, target, want, m, &facts);
 	if (r == 0 && !process_is_alive(sys, target->process))
 		r = -ESRCH;
 	*ret_why = m->why ? m->why : "the VM went away";

@@ -22,10 +22,17 @@ struct qemu_facts {
 		.is_migrating = true, .balloon_bytes = UINT64_MAX, \
 	}
 
-/* Asks the monitor of the held process. Takes QMP_SESSION_NS at most, and waits, also for the
- * process's own memory (its command line): for worker threads. 0, or what qmp_open() says, or
- * -ESRCH: the process went; with *ret_why, a static text. *ret is set only on success. */
-int qemu_facts_read(struct sys *sys, const struct qmp_target *target, struct qemu_facts *ret,
-		    const char **ret_why);
+/* Every command runs in QEMU's main loop: nothing is asked that nobody wants. */
+enum {
+	QEMU_WANT_MAP = 1 << 0,	    /* the guest's nodes */
+	QEMU_WANT_NUMBERS = 1 << 1, /* the rest */
+};
+
+/* Asks the monitor of the held process for what is wanted; the rest is as QEMU_FACTS_INIT. Takes
+ * QMP_SESSION_NS at most, and waits, also for the process's own memory (its command line): for
+ * worker threads. 0, or what qmp_open() says, or -ESRCH: the process went; with *ret_why, a static
+ * text. *ret is set only on success. */
+int qemu_facts_read(struct sys *sys, const struct qmp_target *target, unsigned int want,
+		    struct qemu_facts *ret, const char **ret_why);
 
 void qemu_facts_clear(struct qemu_facts *facts);

@@ -2,30 +2,38 @@
 #include "guest_map.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
-static int by_start(const void *a, const void *b)
+bool guest_span_is_lawful(const struct guest_span *span)
+{
+	return span->guest_node >= 0 && span->guest_node < GUEST_NODES_MAX && span->bytes > 0 &&
+	       span->start <= INT64_MAX && span->bytes <= INT64_MAX - span->start;
+}
+
+static int compare_spans(const void *a, const void *b)
 {
 	const struct guest_span *x = a, *y = b;
 
-	return (x->start > y->start) - (x->start < y->start);
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
-static bool span_is_sane(const struct guest_span *s, uint64_t page_bytes)
+void guest_spans_sort(struct guest_span *spans, size_t n)
 {
-	return s->bytes > 0 && s->start % page_bytes == 0 && s->bytes % page_bytes == 0 &&
-	       s->bytes <= UINT64_MAX - s->start && s->guest_node >= 0 &&
-	       s->guest_node < GUEST_NODES_MAX;
+	if (n > 0)
+		qsort(spans, n, sizeof(*spans), compare_spans);
 }
 
 int guest_map_settle(struct guest_map *map, uint64_t page_bytes)
 {
-	for (size_t i = 0; i < map->n_spans; i++)
-		if (!span_is_sane(&map->spans[i], page_bytes))
+	for (size_t i = 0; i < map->n_spans; i++) {
+		const struct guest_span *span = &map->spans[i];
+
+		if (!guest_span_is_lawful(span) || (span->start | span->bytes) % page_bytes != 0)
 			return -EINVAL;
-	if (map->n_spans > 1)
-		qsort(map->spans, map->n_spans, sizeof(*map->spans), by_start);
+	}
+	guest_spans_sort(map->spans, map->n_spans);
 	for (size_t i = 1; i < map->n_spans; i++) {
 		const struct guest_span *before = &map->spans[i - 1];
 

@@ -4,6 +4,7 @@
 /* The NUMA nodes that the guest was told of: which of its memory and which of its vCPUs belong
  * together. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,12 @@ struct guest_map {
 	{              \
 		0      \
 	}
+
+/* Of a guest node, not empty, and in user space. */
+bool guest_span_is_lawful(const struct guest_span *span);
+
+/* By start. */
+void guest_spans_sort(struct guest_span *spans, size_t n);
 
 /* Sorts the spans. -EINVAL: one is empty, not of whole pages, beyond the address space, of no
  * node, or overlaps another one. */

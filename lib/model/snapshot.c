@@ -38,21 +38,6 @@ void snapshot_clear(struct snapshot *s)
 	*s = (struct snapshot)SNAPSHOT_INIT;
 }
 
-static bool is_guest_span(const struct guest_span *span)
-{
-	return span->guest_node >= 0 && span->guest_node < GUEST_NODES_MAX && span->bytes > 0 &&
-	       span->start <= INT64_MAX && span->bytes <= INT64_MAX - span->start;
-}
-
-static int compare_guest_spans(const void *a, const void *b)
-{
-	const struct guest_span *x = a, *y = b;
-
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
-}
-
 /* Leaves out what overlaps, and what is too much. */
 static size_t make_disjoint(struct guest_span *spans, size_t n)
 {
@@ -84,16 +69,16 @@ int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map)
 	size_t n = 0;
 
 	for (size_t i = 0; i < map->n_spans; i++) {
-		int r = is_guest_span(&map->spans[i]) ? ARRAY_APPEND(&spans, &n, &map->spans[i])
-						      : 0;
+		int r = guest_span_is_lawful(&map->spans[i])
+				? ARRAY_APPEND(&spans, &n, &map->spans[i])
+				: 0;
 
 		if (r < 0) {
 			free(spans);
 			return r;
 		}
 	}
-	if (n > 0)
-		qsort(spans, n, sizeof(*spans), compare_guest_spans);
+	guest_spans_sort(spans, n);
 	free(s->guest_spans);
 	s->guest_spans = spans;
 	s->n_guest_spans = make_disjoint(spans, n);
@@ -306,7 +291,7 @@ static const char *check_guest_spans(const struct snapshot *s)
 	for (size_t i = 0; i < s->n_guest_spans; i++) {
 		const struct guest_span *span = &s->guest_spans[i];
 
-		if (!is_guest_span(span))
+		if (!guest_span_is_lawful(span))
 			return "a guest span is empty, beyond user space, or of no guest node";
 		if (i > 0 && span->start < span[-1].start + span[-1].bytes)
 			return "guest spans overlap or are not sorted";

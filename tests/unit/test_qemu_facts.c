@@ -178,6 +178,7 @@ struct guest {
 	struct process process;
 	char directory[64], path[96];
 	pid_t pid;
+	unsigned int want; /* 0: everything */
 	struct qemu_facts facts;
 	const char *why;
 	int result;
@@ -219,7 +220,7 @@ static void ask(struct guest *g, const char *script, char *const numa[])
 	g->result = qemu_facts_read(
 		&g->sys,
 		&(struct qmp_target){.process = &g->process, .uid = geteuid(), .path = g->path},
-		&g->facts, &g->why);
+		g->want ? g->want : QEMU_WANT_MAP | QEMU_WANT_NUMBERS, &g->facts, &g->why);
 }
 
 static void finish(struct guest *g)
@@ -282,6 +283,26 @@ static void old_qemu_tells_less_but_the_map(void **state)
 	assert_false(g.facts.is_migrating);
 	assert_true(g.facts.balloon_bytes == UINT64_MAX);
 	assert_int_equal(g.facts.kvm.source, KVM_SOURCE_NONE);
+	finish(&g);
+}
+
+static void only_what_is_wanted_is_asked(void **state)
+{
+	(void)state;
+	struct guest g = {.want = QEMU_WANT_MAP};
+
+	ASK(&g, "new", NODES);
+	assert_int_equal(g.result, 0);
+	assert_two_nodes(&g.facts.map, 0x7f858bfff000, 0x7f8583ffe000);
+	assert_true(g.facts.is_migrating);
+	assert_true(g.facts.balloon_bytes == UINT64_MAX);
+	assert_int_equal(g.facts.kvm.source, KVM_SOURCE_NONE);
+	finish(&g);
+	g = (struct guest){.want = QEMU_WANT_NUMBERS};
+	ASK(&g, "new", NODES);
+	assert_int_equal(g.result, 0);
+	assert_int_equal(g.facts.map.n_spans, 0);
+	assert_int_equal(g.facts.kvm.pages_4k, 12);
 	finish(&g);
 }
 
@@ -372,6 +393,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_qemu_tells_all),
 		cmocka_unit_test(old_qemu_tells_less_but_the_map),
+		cmocka_unit_test(only_what_is_wanted_is_asked),
 		cmocka_unit_test(a_guest_without_nodes_has_no_map),
 		cmocka_unit_test(plugged_memory_has_its_own_node),
 		cmocka_unit_test(half_a_map_is_none),

@@ -39,7 +39,7 @@ static int ask(struct sys *sys, const struct qmp_target *target)
 	struct qemu_facts facts = QEMU_FACTS_INIT;
 	uint64_t start = sys->ops->now_ns(sys);
 	const char *why;
-	int r = qemu_facts_read(sys, target, &facts, &why);
+	int r = qemu_facts_read(sys, target, QEMU_WANT_MAP | QEMU_WANT_NUMBERS, &facts, &why);
 
 	printf("took_us %" PRIu64 "\n", (sys->ops->now_ns(sys) - start) / 1000);
 	if (r < 0)

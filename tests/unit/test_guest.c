@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* When a VM's monitor is asked of the guest's nodes, and what becomes of the answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "config_apply.h"
+#include "guest.h"
+#include "job.h"
+
+#define SECOND UINT64_C(1000000000)
+
+struct bench {
+	struct guest g;
+	struct job j;
+	struct host host;
+	struct config config;
+};
+
+static void set_monitor(struct bench *b, const char *monitor)
+{
+	(void)strcpy(b->config.policy.monitor, monitor);
+	guest_apply_policy(&b->g, &b->config);
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	if (!b || config_set_defaults(&b->config) < 0)
+		return -1;
+	b->g.snapshot = (struct snapshot)SNAPSHOT_INIT;
+	b->g.mover = (struct mover)MOVER_INIT;
+	b->j.facts = (struct qemu_facts)QEMU_FACTS_INIT;
+	b->host.n_nodes = 2;
+	b->host.features = FEATURE_NODES;
+	set_monitor(b, "/run/%n");
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	snapshot_clear(&b->g.snapshot);
+	mover_clear(&b->g.mover);
+	qemu_facts_clear(&b->j.facts);
+	config_clear(&b->config);
+	free(b);
+	return 0;
+}
+
+/* Memory of guest node 1, and a vCPU of it. */
+static const char *told(struct bench *b, uint64_t now_ns)
+{
+	const struct guest_span span = {1 << 21, 1 << 21, 1};
+	const struct guest_cpu cpu = {4711, 1};
+
+	qemu_facts_clear(&b->j.facts);
+	assert_int_equal(ARRAY_APPEND(&b->j.facts.map.spans, &b->j.facts.map.n_spans, &span), 0);
+	assert_int_equal(ARRAY_APPEND(&b->j.facts.map.cpus, &b->j.facts.map.n_cpus, &cpu), 0);
+	b->j.facts_err = 0;
+	b->j.survey.policy = b->g.snapshot.policy;
+	return guest_take_facts(&b->g, &b->j, now_ns);
+}
+
+static const char *refused(struct bench *b, const char *why, uint64_t now_ns)
+{
+	b->j.facts_err = -ENOENT;
+	b->j.facts_why = why;
+	b->j.survey.policy = b->g.snapshot.policy;
+	return guest_take_facts(&b->g, &b->j, now_ns);
+}
+
+static bool wants(const struct bench *b, uint64_t now_ns)
+{
+	return guest_wants_facts(&b->g, &b->host, now_ns);
+}
+
+static void only_where_it_matters(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(wants(b, 0));
+	b->host.n_nodes = 1;
+	assert_false(wants(b, 0));
+	b->host.n_nodes = 2;
+	b->host.features = 0;
+	assert_false(wants(b, 0));
+	b->host.features = FEATURE_NODES;
+	b->config.policy.placement = PLACEMENT_OFF;
+	set_monitor(b, "/run/%n");
+	assert_false(wants(b, 0));
+	b->config.policy.placement = PLACEMENT_REPORT;
+	set_monitor(b, "");
+	assert_false(wants(b, 0));
+}
+
+static void what_was_told_is_known(void **state)
+{
+	struct bench *b = *state;
+	const struct vcpu v = {.tid = 4711, .guest_node = -1};
+	struct snapshot *s = &b->g.snapshot;
+
+	assert_int_equal(ARRAY_APPEND(&s->vcpus, &s->n_vcpus, &v), 0);
+	assert_null(told(b, SECOND));
+	assert_int_equal(s->n_guest_spans, 1);
+	assert_int_equal(s->vcpus[0].guest_node, 1);
+	assert_false(wants(b, 600 * SECOND));
+	assert_true(wants(b, 601 * SECOND));
+}
+
+/* A monitor that is busy does not undo a map; why is said once. */
+static void what_is_not_told_now_is_kept(void **state)
+{
+	struct bench *b = *state;
+
+	assert_null(told(b, SECOND));
+	assert_string_equal(refused(b, "busy", 700 * SECOND), "busy");
+	assert_int_equal(b->g.snapshot.n_guest_spans, 1);
+	assert_false(wants(b, 759 * SECOND));
+	assert_true(wants(b, 760 * SECOND));
+	assert_null(refused(b, "busy", 760 * SECOND));
+	assert_string_equal(refused(b, "gone", 820 * SECOND), "gone");
+	assert_null(told(b, 880 * SECOND));
+	assert_string_equal(refused(b, "gone", 1500 * SECOND), "gone");
+}
+
+/* QEMU answered, but its map is not to be had. */
+static void a_map_that_is_not_known_is_no_empty_one(void **state)
+{
+	struct bench *b = *state;
+
+	assert_null(told(b, SECOND));
+	qemu_facts_clear(&b->j.facts);
+	b->j.facts.map_why = "unclear";
+	b->j.facts_err = 0;
+	assert_string_equal(guest_take_facts(&b->g, &b->j, 2 * SECOND), "unclear");
+	assert_int_equal(b->g.snapshot.n_guest_spans, 1);
+	assert_true(wants(b, 62 * SECOND));
+}
+
+static void a_guest_without_nodes_is_not_asked_every_minute(void **state)
+{
+	struct bench *b = *state;
+
+	assert_null(told(b, SECOND));
+	qemu_facts_clear(&b->j.facts);
+	assert_null(guest_take_facts(&b->g, &b->j, 2 * SECOND));
+	assert_int_equal(b->g.snapshot.n_guest_spans, 0);
+	assert_false(wants(b, 601 * SECOND));
+	assert_true(wants(b, 602 * SECOND));
+}
+
+static void another_monitor_begins_anew(void **state)
+{
+	struct bench *b = *state;
+
+	assert_null(told(b, SECOND));
+	set_monitor(b, "/run/%n");
+	assert_int_equal(b->g.snapshot.n_guest_spans, 1);
+	set_monitor(b, "/run/other/%n");
+	assert_int_equal(b->g.snapshot.n_guest_spans, 0);
+	assert_true(wants(b, 2 * SECOND));
+	/* What the first one still says is not the other's word. */
+	assert_null(guest_take_facts(&b->g, &b->j, 3 * SECOND));
+	assert_int_equal(b->g.snapshot.n_guest_spans, 0);
+	assert_true(wants(b, 3 * SECOND));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(only_where_it_matters),
+		TEST(what_was_told_is_known),
+		TEST(what_is_not_told_now_is_kept),
+		TEST(a_map_that_is_not_known_is_no_empty_one),
+		TEST(a_guest_without_nodes_is_not_asked_every_minute),
+		TEST(another_monitor_begins_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
