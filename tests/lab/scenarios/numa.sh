@@ -251,6 +251,46 @@ pace() {
 	ok "pace: thpd is the same one" is_equal "$(main_pid)" "$pid"
 }
 
+# --- NUMA balancing --------------------------------------------------------------------------------
+
+# As fast as the kernel looks, so that a test sees it within seconds; the scan of a new task begins at once. Only memory
+# without a policy of its own that is not a file's is balanced.
+balancing() { # 0|1
+	local at=/sys/kernel/debug/sched/numa_balancing
+	echo 100 >"$at/scan_delay_ms" && echo 100 >"$at/scan_period_min_ms" && echo 1000 >"$at/scan_period_max_ms" &&
+		echo "$1" >/proc/sys/kernel/numa_balancing
+}
+
+# Its vCPU never stays for long, and the kernel carries its memory after it.
+is_seen_thrashing() { # NAME
+	local node end=$((SECONDS + THPD_DEADLINE))
+	while [ "$SECONDS" -lt "$end" ]; do
+		for node in 1 0; do
+			goes_to "$1" $node >/dev/null
+			if wait_until 3 has_finding "$1" autonuma-thrash; then return 0; fi
+		done
+	done
+	return 1
+}
+
+does_not_thrash() { # NAME
+	numa_is "$1" '.findings | map(select(.reason == "autonuma-thrash")) | length' 0
+}
+
+balanced() {
+	place report 2s
+	ok "balanced: a guest on anonymous memory" guest_at_work vmm-bal anon small || return
+	thpd_comes balanced
+	ok "balanced: nothing is found while NUMA balancing is off" wait_until "$THPD_DEADLINE" does_not_thrash vmm-bal
+	ok "balanced: it is on" balancing 1
+	ok "balanced: the kernel's moves are found" is_seen_thrashing vmm-bal
+	ok "balanced: the knob is as it was" is_equal "$(</proc/sys/kernel/numa_balancing)" 1
+	ok "balanced: it is off" balancing 0
+	ok "balanced: then they are no finding any more" wait_until "$THPD_DEADLINE" does_not_thrash vmm-bal
+	ok "balanced: thpd has moved nothing" has_moved vmm-bal 0
+	ok "balanced: no write was lost" guest_is_well vmm-bal
+}
+
 # --- by others -------------------------------------------------------------------------------------
 
 # noted NAME WHO COMMAND...: what comes of it is a line of a table; what the guest lost would be an error.
@@ -288,7 +328,7 @@ others() {
 
 service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
-for case in placements kinds obstacles pace; do
+for case in placements kinds obstacles pace balanced; do
 	$case
 	thpd_goes $case
 done
