@@ -39,6 +39,7 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 	if (!g->has_acted)
 		*l = (struct last_action){.is_set = true};
 	g->has_acted = true;
+	guest_forget_counts(g);
 	l->action = j->action;
 	l->actions++;
 	l->bytes += j->action.kind == ACTION_PLACE ? 0 : j->action.target.bytes;

@@ -292,6 +292,8 @@ void cycle_read_signs(struct manager *m, struct guest *g)
 	/* Where nothing moves anyway, the next survey will do. */
 	j->want_vcpus = guest_has_nodes(g, &m->host) && guest_may_move(g) &&
 			manager_now_ns(m) >= g->vcpus_not_before_ns;
+	if (guest_wants_counts_between(g, manager_now_ns(m)))
+		guest_ask_counts(g, j, manager_now_ns(m));
 	cycle_submit(m, g, j);
 }
 
@@ -306,6 +308,8 @@ static void take_signs(struct manager *m, struct guest *g, struct job *j)
 		g->is_due = true;
 	if (j->err == 0)
 		g->pulse.minor_faults = j->pulse.minor_faults;
+	if (j->err == 0)
+		looking_take_counts(m, g, j);
 	if (j->err == 0 && j->want_vcpus) {
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, now_ns);
 		placing_judge(m, g);

@@ -22,6 +22,7 @@ void cycle_end(struct manager *m, struct guest *g);
 /* looking.c */
 bool may_hold_copies(const struct region *r); /* a private mapping of a file: of its pages */
 void looking_take_survey(struct manager *m, struct guest *g, struct job *j);
+void looking_take_counts(struct manager *m, struct guest *g, const struct job *j);
 void looking_report_no_right(struct manager *m, struct guest *g);
 void looking_go_on(struct manager *m, struct guest *g); /* LOOK: more chunks, or the end */
 void looking_count(struct manager *m, struct guest *g); /* what the diagnosis wants counted */

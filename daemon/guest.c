@@ -8,6 +8,7 @@
 #include "bits.h"
 #include "cleanup.h"
 #include "job.h"
+#include "kvm_view.h"
 
 /* The guest's nodes change with its devices only, and a monitor serves one client at a time. */
 #define FACTS_AGE_NS   (UINT64_C(600) * 1000000000)
@@ -54,6 +55,8 @@ bool guest_is_tended(const struct guest *g)
 void guest_forget_facts(struct guest *g)
 {
 	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
+	g->snapshot.is_migrating = ANSWER_UNKNOWN;
+	g->counts_of_monitor_ns = 0;
 	g->facts_due_ns = 0;
 	g->facts_why = NULL;
 }
@@ -117,6 +120,52 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 	g->facts_due_ns = now_ns + (why ? FACTS_RETRY_NS : FACTS_AGE_NS);
 	g->facts_why = why;
 	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
+}
+
+bool guest_wants_counts(const struct guest *g, uint64_t now_ns)
+{
+	return g->snapshot.vm.has_kvm && now_ns >= g->counts_due_ns;
+}
+
+bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns)
+{
+	return guest_wants_counts(g, now_ns) && g->snapshot.kvm_before.source == KVM_SOURCE_NONE;
+}
+
+void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns)
+{
+	j->want_counts = true;
+	j->want_counts_of_monitor =
+		g->snapshot.policy.monitor[0] && now_ns >= g->counts_of_monitor_ns;
+	j->survey.policy = g->snapshot.policy;
+	j->survey.vm = g->snapshot.vm;
+}
+
+/* One that does not answer is not waited for with every sample. */
+static const char *note_monitor(struct guest *g, const struct job *j, uint64_t now_ns)
+{
+	bool was_silent = g->counts_of_monitor_ns > 0;
+
+	g->counts_of_monitor_ns = j->facts_err < 0 ? now_ns + FACTS_RETRY_NS : 0;
+	return j->facts_err < 0 && !was_silent ? j->facts_why : NULL;
+}
+
+const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns)
+{
+	bool is_known = j->counts.source != KVM_SOURCE_NONE;
+
+	if (!j->want_counts)
+		return NULL;
+	kvm_view_take(&g->snapshot, &j->counts);
+	g->snapshot.is_migrating = j->facts.is_migrating;
+	g->counts_due_ns = now_ns + (is_known ? KVM_SAMPLES_APART_NS : FACTS_RETRY_NS);
+	return j->want_counts_of_monitor ? note_monitor(g, j, now_ns) : NULL;
+}
+
+void guest_forget_counts(struct guest *g)
+{
+	kvm_view_take(&g->snapshot, &(struct kvm_counts){.source = KVM_SOURCE_NONE});
+	g->counts_due_ns = 0;
 }
 
 const char *guest_backing(const struct guest *g)

@@ -69,7 +69,9 @@ struct guest {
 	uint64_t facts_due_ns;		/* when its monitor may be asked again */
 	const char
 		*facts_why; /* the guest's nodes are not known; NULL: they are, or nobody asked */
-	const struct rule *rule; /* into the config; NULL = main policy */
+	uint64_t counts_due_ns;	       /* when KVM's counts may be read again */
+	uint64_t counts_of_monitor_ns; /* when the monitor may be asked of them again */
+	const struct rule *rule;       /* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;
@@ -135,6 +137,21 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 
 /* As if it had never been asked. */
 void guest_forget_facts(struct guest *g);
+
+/* Whether KVM's counts are to be read with a survey. Between surveys they are read again only as
+ * long as there is one sample, of the two that it takes to judge. */
+bool guest_wants_counts(const struct guest *g, uint64_t now_ns);
+bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns);
+
+/* What the job is to ask for, as either of the above says. */
+void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns);
+
+/* Takes what a job read of them, if it did. Returns why the monitor does not tell, if that is news;
+ * else NULL. */
+const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns);
+
+/* Something was done to the memory: what KVM mapped before says nothing of what it maps now. */
+void guest_forget_counts(struct guest *g);
 
 /* "shmem", "anon", "mixed", ...: by bytes of RAM. */
 const char *guest_backing(const struct guest *g);

@@ -11,6 +11,7 @@
 #include "descriptors.h"
 #include "hostfacts.h"
 #include "inventory.h"
+#include "kvm_debugfs.h"
 #include "place.h"
 #include "qmp_path.h"
 #include "vcpus.h"
@@ -54,26 +55,45 @@ static int read_vcpus(struct sys *sys, struct job *j)
 	return r == -ENOMEM || r == -ESRCH ? r : 0;
 }
 
+/* What QEMU itself tells is never a reason to give up on a VM. */
+static void ask_monitor(struct sys *sys, struct job *j)
+{
+	const struct vm *vm = &j->survey.vm;
+	unsigned int want = (j->want_facts ? QEMU_WANT_MAP : 0) |
+			    (j->want_counts_of_monitor ? QEMU_WANT_NUMBERS : 0);
+	char path[POLICY_MONITOR_MAX + VM_TEXT_MAX];
+	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path};
+
+	if (want == 0)
+		return;
+	j->facts_err = qmp_path(j->survey.policy.monitor, vm, path, sizeof(path));
+	if (j->facts_err == 0)
+		j->facts_err = qemu_facts_read(sys, &target, want, &j->facts, &j->facts_why);
+	else
+		j->facts_why = "its name or UUID makes no path of a socket";
+}
+
+/* A monitor that was asked of KVM's counts, and knows them, is whom they are taken from. */
+static void read_counts(struct sys *sys, struct job *j)
+{
+	j->counts = j->facts.kvm;
+	if (j->want_counts && j->counts.source == KVM_SOURCE_NONE)
+		(void)kvm_debugfs_read(sys, j->process, &j->counts);
+}
+
+static void ask_around(struct sys *sys, struct job *j)
+{
+	ask_monitor(sys, j);
+	read_counts(sys, j);
+}
+
 static void run_signs(struct sys *sys, struct job *j)
 {
 	j->err = pulse_read_faults(j->process, &j->pulse);
 	if (j->err == 0)
 		j->err = read_vcpus(sys, j);
-}
-
-/* What QEMU itself tells is never a reason to give up on a VM. */
-static void ask_monitor(struct sys *sys, struct job *j)
-{
-	const struct vm *vm = &j->survey.vm;
-	char path[POLICY_MONITOR_MAX + VM_TEXT_MAX];
-	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path};
-
-	j->facts_err = qmp_path(j->survey.policy.monitor, vm, path, sizeof(path));
-	if (j->facts_err == 0)
-		j->facts_err =
-			qemu_facts_read(sys, &target, QEMU_WANT_MAP, &j->facts, &j->facts_why);
-	else
-		j->facts_why = "its name or UUID makes no path of a socket";
+	if (j->err == 0)
+		ask_around(sys, j);
 }
 
 static void run_survey(struct sys *sys, struct job *j)
@@ -95,8 +115,8 @@ static void run_survey(struct sys *sys, struct job *j)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
 	if (j->err == 0)
 		j->err = read_vcpus(sys, j);
-	if (j->err == 0 && j->want_facts)
-		ask_monitor(sys, j);
+	if (j->err == 0)
+		ask_around(sys, j);
 }
 
 /* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */

@@ -31,6 +31,8 @@ struct job {
 	bool want_flags;	     /* SURVEY */
 	bool want_vcpus;	     /* SIGNS, SURVEY */
 	bool want_facts;	     /* SURVEY: by the monitor that the policy names */
+	bool want_counts;	     /* SIGNS, SURVEY: of what KVM maps */
+	bool want_counts_of_monitor; /* ... and the monitor is asked first */
 	bool want_migrations;	     /* SIGNS, SURVEY: of vCPUs, by the kernel\'s NUMA balancing */
 	uint16_t min_populated_bp;   /* ACT copy: what each block must still have */
 	uint64_t free_reserve_bytes; /* ACT place: what the node must have left */
@@ -51,8 +53,9 @@ struct job {
 	struct vcpu *vcpus;
 	size_t n_vcpus;
 	struct qemu_facts facts;
-	int facts_err;	       /* 0: QEMU told; or negative errno */
-	const char *facts_why; /* a static text */
+	int facts_err;		  /* 0: QEMU told; or negative errno */
+	const char *facts_why;	  /* a static text */
+	struct kvm_counts counts; /* source none: nobody knows */
 	struct sight *sights;
 	size_t n_sights;
 	struct sight *before;

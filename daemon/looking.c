@@ -186,6 +186,8 @@ void cycle_start(struct manager *m, struct guest *g)
 	j->want_flags = g->want_flags;
 	j->want_vcpus = guest_has_nodes(g, &m->host);
 	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
+	if (guest_wants_counts(g, manager_now_ns(m)))
+		guest_ask_counts(g, j, manager_now_ns(m));
 	g->want_flags = false;
 	j->survey.geometry = m->geometry;
 	j->survey.host = m->host;
@@ -208,6 +210,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	ledger_clear(&g->ledger);
 	mover_clear(&g->mover);
 	guest_forget_facts(g);
+	guest_forget_counts(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
 }
@@ -221,6 +224,15 @@ static void take_facts(struct manager *m, struct guest *g, const struct job *j)
 		       "its monitor does not tell which memory belongs to which node of the guest: "
 		       "%s",
 		       why);
+}
+
+void looking_take_counts(struct manager *m, struct guest *g, const struct job *j)
+{
+	const char *why = guest_take_counts(g, j, manager_now_ns(m));
+
+	if (why)
+		log_vm(LOG_WARNING, g->snapshot.vm.name,
+		       "its monitor does not tell what KVM maps: %s", why);
 }
 
 void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
@@ -238,6 +250,7 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, manager_now_ns(m));
 	if (j->want_facts)
 		take_facts(m, g, j);
+	looking_take_counts(m, g, j);
 	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,
 		       "more than %d mappings that may be its memory: the rest is neither looked "

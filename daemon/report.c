@@ -10,6 +10,7 @@
 #include "json_add.h"
 #include "lack.h"
 #include "report_json.h"
+#include "report_kvm.h"
 #include "report_numa.h"
 #include "state.h"
 
@@ -80,6 +81,7 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	json_add_u64(o, "coverage_bp", coverage_bp(&g->diagnosis.totals));
 	(void)totals_add_to_json(o, &g->diagnosis.totals);
 	json_object_object_add(o, "last_action", report_last_action(&g->last_action));
+	json_object_object_add(o, "kvm", report_kvm(g));
 	json_object_object_add(o, "numa", report_numa(m, g));
 	json_add_text(o, "policy_file", g->rule ? g->rule->file : "");
 	return o;
@@ -225,6 +227,7 @@ struct json_object *report_explain(const struct guest *g, hva_t only, bool has_o
 	json_add_u64(o, "pid", (uint64_t)g->snapshot.vm.pid);
 	json_object_object_add(o, "runs", runs);
 	json_object_object_add(o, "totals", totals_to_json(&g->diagnosis.totals));
+	json_object_object_add(o, "kvm", report_kvm(g));
 	return o;
 }
 

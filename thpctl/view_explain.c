@@ -207,14 +207,57 @@ static void print_reasons(FILE *f, struct json_object *explanation, bool is_raw)
 		print_reason(f, &sums[i], is_raw);
 }
 
+static const char *kvm_source_words(const char *source)
+{
+	if (strcmp(source, "qmp") == 0)
+		return "QEMU's monitor";
+	if (strcmp(source, "vmm") == 0)
+		return "the VMM";
+	return strcmp(source, "debugfs") == 0 ? "the kernel's debugfs" : "an unknown source";
+}
+
+/* Beside the host's share: what the guest has of it. */
+static void print_kvm(FILE *f, struct json_object *kvm, bool is_raw)
+{
+	uint64_t huge, mapped = field_u64_or_0(kvm, "mapped_bytes");
+	char share[FORMAT_MAX], bytes[FORMAT_MAX];
+
+	if (mapped > 0 && field_u64(kvm, "huge_bytes", &huge))
+		fprintf(f,
+			"KVM: %s of the %s that it maps into the guest is by huge pages (by %s).\n",
+			format_share(huge, mapped, share), format_bytes(mapped, is_raw, bytes),
+			kvm_source_words(field_text(kvm, "source")));
+}
+
+static void print_kvm_findings(FILE *f, struct json_object *kvm, bool is_raw)
+{
+	struct json_object *findings = field_array(kvm, "findings");
+
+	for (size_t i = 0; i < field_array_length(findings); i++) {
+		struct json_object *o = json_object_array_get_idx(findings, i);
+		const struct reason_sum sum = {
+			.slug = field_text(o, "reason"),
+			.sentence = field_text(o, "sentence"),
+			.cure = field_text(o, "cure"),
+			.bytes = field_u64_or_0(o, "bytes"),
+		};
+
+		print_reason(f, &sum, is_raw);
+	}
+}
+
 int view_explain_print(FILE *f, struct json_object *explanation, const struct args *a, bool is_part)
 {
+	struct json_object *kvm = is_part ? NULL : field_object(explanation, "kvm");
 	int r;
 
 	view_explain_summary(f, explanation, field_text(explanation, "name"), is_part, a->is_raw);
+	print_kvm(f, kvm, a->is_raw);
 	fputc('\n', f);
 	r = print_runs(f, explanation, a);
 	if (r == 0)
 		print_reasons(f, explanation, a->is_raw);
+	if (r == 0)
+		print_kvm_findings(f, kvm, a->is_raw);
 	return r;
 }

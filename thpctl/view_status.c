@@ -14,6 +14,7 @@ enum column {
 	COLUMN_RESIDENT,
 	COLUMN_BACKING,
 	COLUMN_HUGE,
+	COLUMN_KVM,
 	COLUMN_REMAPPABLE,
 	COLUMN_COPYABLE,
 	COLUMN_HELD_BACK,
@@ -22,17 +23,12 @@ enum column {
 };
 
 const struct table_column view_status_columns[STATUS_COLUMNS] = {
-	[COLUMN_NAME] = {"NAME", false},
-	[COLUMN_PID] = {"PID", true},
-	[COLUMN_RAM] = {"RAM", true},
-	[COLUMN_RESIDENT] = {"RESIDENT", true},
-	[COLUMN_BACKING] = {"BACKING", false},
-	[COLUMN_HUGE] = {"HOST-HUGE%", true},
-	[COLUMN_REMAPPABLE] = {"REMAPPABLE", true},
-	[COLUMN_COPYABLE] = {"COPYABLE", true},
-	[COLUMN_HELD_BACK] = {"HELD-BACK", true},
-	[COLUMN_BARRED] = {"BARRED", false},
-	[COLUMN_LAST_ACTION] = {"LAST-ACTION", false},
+	[COLUMN_NAME] = {"NAME", false},	[COLUMN_PID] = {"PID", true},
+	[COLUMN_RAM] = {"RAM", true},		[COLUMN_RESIDENT] = {"RESIDENT", true},
+	[COLUMN_BACKING] = {"BACKING", false},	[COLUMN_HUGE] = {"HOST-HUGE%", true},
+	[COLUMN_KVM] = {"KVM", true},		[COLUMN_REMAPPABLE] = {"REMAPPABLE", true},
+	[COLUMN_COPYABLE] = {"COPYABLE", true}, [COLUMN_HELD_BACK] = {"HELD-BACK", true},
+	[COLUMN_BARRED] = {"BARRED", false},	[COLUMN_LAST_ACTION] = {"LAST-ACTION", false},
 };
 
 /* Reasons of memory that is not barred: something else can be done about it, or nothing need be. */
@@ -87,6 +83,19 @@ static void put_share(struct json_object *vm, char *cell)
 	if (is_measured(vm) && field_u64(vm, "huge_bytes", &huge) &&
 	    field_u64(vm, "resident_bytes", &resident))
 		(void)snprintf(cell, TABLE_CELL_MAX, "%s", format_share(huge, resident, buffer));
+	else
+		(void)snprintf(cell, TABLE_CELL_MAX, "-");
+}
+
+/* What KVM maps, not what is resident: it has entries of what the guest has touched only. */
+static void put_kvm(struct json_object *vm, char *cell)
+{
+	struct json_object *kvm = field_object(vm, "kvm");
+	uint64_t huge, mapped = field_u64_or_0(kvm, "mapped_bytes");
+	char buffer[FORMAT_MAX];
+
+	if (mapped > 0 && field_u64(kvm, "huge_bytes", &huge))
+		(void)snprintf(cell, TABLE_CELL_MAX, "%s", format_share(huge, mapped, buffer));
 	else
 		(void)snprintf(cell, TABLE_CELL_MAX, "-");
 }
@@ -173,6 +182,7 @@ void view_status_row(struct json_object *vm, const struct args *a, uint64_t now_
 	put_bytes(vm, "ram_bytes", a->is_raw, ret->cells[COLUMN_RAM]);
 	put_bytes(vm, "resident_bytes", a->is_raw, ret->cells[COLUMN_RESIDENT]);
 	put_share(vm, ret->cells[COLUMN_HUGE]);
+	put_kvm(vm, ret->cells[COLUMN_KVM]);
 	put_bytes(vm, "remappable_bytes", a->is_raw, ret->cells[COLUMN_REMAPPABLE]);
 	put_bytes(vm, "copyable_bytes", a->is_raw, ret->cells[COLUMN_COPYABLE]);
 	put_bytes(vm, "held_back_bytes", a->is_raw, ret->cells[COLUMN_HELD_BACK]);

@@ -10,7 +10,7 @@
 #include "args.h"
 #include "table.h"
 
-enum { STATUS_COLUMNS = 11 };
+enum { STATUS_COLUMNS = 12 };
 
 extern const struct table_column view_status_columns[STATUS_COLUMNS];
 

@@ -44,21 +44,20 @@ static bool status_is_idle(const char *status)
 	return false;
 }
 
-/* A QEMU that never migrated has no status. One that is not known may be a migration. */
+/* A QEMU that never migrated has no status. A status that thpd does not know may be a migration. */
 static int read_migration(struct qmp *q, struct qemu_facts *facts)
 {
 	_cleanup_json_ struct json_object *answer = NULL;
+	const char *status;
 	int r = qmp_execute(q, "query-migrate", NULL, &answer);
 
 	if (r != 0 || !json_object_is_type(answer, json_type_object))
 		return r < 0 ? r : 0;
-	if (qmp_member(answer, "status")) {
-		const char *status = qmp_text(answer, "status");
-
-		facts->is_migrating = !status || !status_is_idle(status);
-	} else {
-		facts->is_migrating = false;
-	}
+	status = qmp_text(answer, "status");
+	if (status)
+		facts->is_migrating = status_is_idle(status) ? ANSWER_NO : ANSWER_YES;
+	else if (!qmp_member(answer, "status"))
+		facts->is_migrating = ANSWER_NO;
 	return 0;
 }
 

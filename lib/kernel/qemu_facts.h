@@ -6,20 +6,21 @@
 #include "guest_map.h"
 #include "kvm_counts.h"
 #include "qmp.h"
+#include "storage.h"
 
 struct qemu_facts {
 	/* Empty where the guest was told of no nodes, or they are not known: then map_why says why,
 	 * a static text. The caller checks the spans against the regions that it found itself. */
 	struct guest_map map;
 	const char *map_why;
-	struct kvm_counts kvm;	/* source KVM_SOURCE_NONE: QEMU is older than 7.1, or has no KVM */
-	bool is_migrating;	/* or about to; also if QEMU does not say */
-	uint64_t balloon_bytes; /* memory that the guest has left; UINT64_MAX: not known */
+	struct kvm_counts kvm; /* source KVM_SOURCE_NONE: QEMU is older than 7.1, or has no KVM */
+	enum answer is_migrating; /* or about to */
+	uint64_t balloon_bytes;	  /* memory that the guest has left; UINT64_MAX: not known */
 };
 
-#define QEMU_FACTS_INIT                                            \
-	{                                                          \
-		.is_migrating = true, .balloon_bytes = UINT64_MAX, \
+#define QEMU_FACTS_INIT                      \
+	{                                    \
+		.balloon_bytes = UINT64_MAX, \
 	}
 
 /* Every command runs in QEMU's main loop: nothing is asked that nobody wants. */

@@ -20,3 +20,5 @@ struct kvm_counts {
 	uint64_t pages_4k, pages_2m, pages_1g;
 	uint64_t nx_splits; /* huge pages taken apart since they hold code (nx_lpage_splits) */
 };
+
+const char *kvm_source_name(enum kvm_source source); /* "none", "vmm", "qmp", "debugfs" */

@@ -11,10 +11,12 @@
 #include "guest_map.h"
 #include "hold.h"
 #include "host.h"
+#include "kvm_counts.h"
 #include "layout.h"
 #include "policy.h"
 #include "region.h"
 #include "sight.h"
+#include "storage.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -51,8 +53,11 @@ struct snapshot {
 	size_t n_vcpus;
 	struct guest_span *guest_spans; /* owned; sorted by start, disjoint; none: not known */
 	size_t n_guest_spans;
-	enum reason copies_held; /* why no copy may start on this host now; none = they may */
-	bool is_truncated;	 /* a bound above was met */
+	/* What KVM maps, now and once before; nothing was done to the memory in between. */
+	struct kvm_counts kvm, kvm_before;
+	enum answer is_migrating; /* the VMM says so; unknown: nobody was asked */
+	enum reason copies_held;  /* why no copy may start on this host now; none = they may */
+	bool is_truncated;	  /* a bound above was met */
 };
 
 #define SNAPSHOT_INIT                 \

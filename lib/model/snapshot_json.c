@@ -66,6 +66,7 @@ WORDS(answer_word, answer_name, enum answer)
 WORDS(seen_word, seen_name, enum seen)
 WORDS(placement_word, placement_name, enum placement)
 WORDS(wide_word, wide_name, enum wide)
+WORDS(source_word, kvm_source_name, enum kvm_source)
 WORDS(reason_word, reason_slug, enum reason)
 
 static const struct field geometry_rows[] = {
@@ -228,12 +229,25 @@ static const struct guest_span guest_span_initial = {.guest_node = -1};
 static const struct shape guest_span_shape =
 	SHAPE(struct guest_span, guest_span_rows, &guest_span_initial);
 
+static const struct field kvm_counts_rows[] = {
+	WORD(kvm_counts, source, source_word, KVM_SOURCE_MAX),
+	UINT(kvm_counts, read_ns),
+	UINT(kvm_counts, pages_4k),
+	UINT(kvm_counts, pages_2m),
+	UINT(kvm_counts, pages_1g),
+	UINT(kvm_counts, nx_splits),
+};
+static const struct shape kvm_counts_shape = SHAPE(struct kvm_counts, kvm_counts_rows, NULL);
+
 static const struct field snapshot_rows[] = {
 	UINT(snapshot, taken_ns, .is_required = true),
 	STRUCT(snapshot, geometry, geometry_shape, .is_required = true),
 	STRUCT(snapshot, host, host_shape, ),
 	STRUCT(snapshot, vm, vm_shape, ),
 	STRUCT(snapshot, policy, policy_shape, ),
+	STRUCT(snapshot, kvm, kvm_counts_shape, ),
+	STRUCT(snapshot, kvm_before, kvm_counts_shape, ),
+	WORD(snapshot, is_migrating, answer_word, ANSWER_MAX, ),
 	WORD(snapshot, copies_held, reason_word, REASON_MAX, ),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),

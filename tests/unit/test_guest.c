@@ -176,6 +176,86 @@ static void another_monitor_begins_anew(void **state)
 	assert_true(wants(b, 3 * SECOND));
 }
 
+static const char *sampled(struct bench *b, enum kvm_source source, int err, uint64_t now_ns)
+{
+	guest_ask_counts(&b->g, &b->j, now_ns);
+	b->j.counts = (struct kvm_counts){.source = source, .read_ns = now_ns};
+	b->j.facts.is_migrating = err == 0 ? ANSWER_NO : ANSWER_UNKNOWN;
+	b->j.facts_err = err;
+	b->j.facts_why = "busy";
+	return guest_take_counts(&b->g, &b->j, now_ns);
+}
+
+static void only_a_vm_has_counts(void **state)
+{
+	struct bench *b = *state;
+
+	assert_false(guest_wants_counts(&b->g, SECOND));
+	b->g.snapshot.vm.has_kvm = true;
+	assert_true(guest_wants_counts(&b->g, SECOND));
+	b->j.want_counts = false;
+	assert_null(guest_take_counts(&b->g, &b->j, SECOND));
+	assert_true(guest_wants_counts(&b->g, SECOND));
+}
+
+/* Between surveys nothing is asked that nobody needs. */
+static void two_samples_are_enough(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_null(sampled(b, KVM_SOURCE_QMP, 0, SECOND));
+	assert_int_equal(b->g.snapshot.is_migrating, ANSWER_NO);
+	assert_false(guest_wants_counts(&b->g, 11 * SECOND - 1));
+	assert_false(guest_wants_counts_between(&b->g, 11 * SECOND - 1));
+	assert_true(guest_wants_counts_between(&b->g, 11 * SECOND));
+	assert_null(sampled(b, KVM_SOURCE_QMP, 0, 11 * SECOND));
+	assert_int_equal(b->g.snapshot.kvm_before.read_ns, SECOND);
+	assert_false(guest_wants_counts_between(&b->g, 21 * SECOND));
+	assert_true(guest_wants_counts(&b->g, 21 * SECOND));
+	/* What was mapped before an action says nothing. */
+	guest_forget_counts(&b->g);
+	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_NONE);
+	assert_true(guest_wants_counts_between(&b->g, 11 * SECOND));
+}
+
+static void a_monitor_that_is_silent_is_left_for_a_minute(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_string_equal(sampled(b, KVM_SOURCE_DEBUGFS, -EBUSY, SECOND), "busy");
+	assert_true(b->j.want_counts_of_monitor);
+	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_DEBUGFS);
+	assert_int_equal(b->g.snapshot.is_migrating, ANSWER_UNKNOWN);
+	assert_null(sampled(b, KVM_SOURCE_DEBUGFS, 0, 60 * SECOND));
+	assert_false(b->j.want_counts_of_monitor);
+	assert_null(sampled(b, KVM_SOURCE_DEBUGFS, -EBUSY, 61 * SECOND));
+	assert_true(b->j.want_counts_of_monitor);
+	assert_null(sampled(b, KVM_SOURCE_QMP, 0, 121 * SECOND));
+	assert_string_equal(sampled(b, KVM_SOURCE_QMP, -EBUSY, 131 * SECOND), "busy");
+}
+
+static void without_a_monitor_none_is_asked(void **state)
+{
+	struct bench *b = *state;
+
+	set_monitor(b, "");
+	guest_ask_counts(&b->g, &b->j, SECOND);
+	assert_true(b->j.want_counts);
+	assert_false(b->j.want_counts_of_monitor);
+}
+
+static void where_nobody_knows_they_are_asked_for_less_often(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_null(sampled(b, KVM_SOURCE_NONE, 0, SECOND));
+	assert_false(guest_wants_counts(&b->g, 61 * SECOND - 1));
+	assert_true(guest_wants_counts_between(&b->g, 61 * SECOND));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -187,6 +267,11 @@ int main(void)
 		TEST(a_map_that_is_not_known_is_no_empty_one),
 		TEST(a_guest_without_nodes_is_not_asked_every_minute),
 		TEST(another_monitor_begins_anew),
+		TEST(only_a_vm_has_counts),
+		TEST(two_samples_are_enough),
+		TEST(a_monitor_that_is_silent_is_left_for_a_minute),
+		TEST(without_a_monitor_none_is_asked),
+		TEST(where_nobody_knows_they_are_asked_for_less_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

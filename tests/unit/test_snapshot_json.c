@@ -32,6 +32,7 @@ static_assert(sizeof(struct guest_span) == 24, "struct guest_span has changed");
 static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
+static_assert(sizeof(struct kvm_counts) == 48, "struct kvm_counts has changed");
 static_assert(sizeof(struct vm) == 752, "struct vm has changed");
 #endif
 
@@ -218,6 +219,9 @@ static struct snapshot full_snapshot(void)
 
 	s.taken_ns = UINT64_C(18446744073709551614);
 	s.geometry = (struct mmu_geometry){12, 9, 18};
+	s.kvm = (struct kvm_counts){KVM_SOURCE_DEBUGFS, UINT64_MAX, 81, 82, 83, 84};
+	s.kvm_before = (struct kvm_counts){KVM_SOURCE_QMP, 85, UINT64_MAX - 1, 86, 87, 88};
+	s.is_migrating = ANSWER_YES;
 	s.copies_held = REASON_NO_FREE_HUGE_PAGE;
 	s.is_truncated = true;
 	fill_host(&s.host);
@@ -305,6 +309,12 @@ static void check_guest_span(const struct guest_span *a, const struct guest_span
 	SAME(start), SAME(bytes), SAME(guest_node);
 }
 
+static void check_counts(const struct kvm_counts *a, const struct kvm_counts *b)
+{
+	SAME(source), SAME(read_ns), SAME(pages_4k), SAME(pages_2m), SAME(pages_1g),
+		SAME(nx_splits);
+}
+
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
@@ -313,6 +323,9 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
 	check_policy(&a->policy, &b->policy);
+	check_counts(&a->kvm, &b->kvm);
+	check_counts(&a->kvm_before, &b->kvm_before);
+	SAME(is_migrating);
 	for (size_t i = 0; i < a->n_regions; i++)
 		check_region(&a->regions[i], &b->regions[i]);
 	for (size_t i = 0; i < a->n_sights; i++)

@@ -56,23 +56,16 @@ static void assert_row(const char *vm, const char *const *expected)
 
 static void a_row_says_it_all(void **state)
 {
-	static const char *const expected[STATUS_COLUMNS] = {"guest-a",
-							     "7",
-							     "1.0G",
-							     "512.0M",
-							     "shmem",
-							     "99.9%",
-							     "8.0K",
-							     "0B",
-							     "2.0M",
-							     "4.0M ksm",
-							     "remap 64.0M done 10s ago"};
+	static const char *const expected[STATUS_COLUMNS] = {
+		"guest-a", "7",	   "1.0G", "512.0M", "shmem",	 "99.9%",
+		"50.0%",   "8.0K", "0B",   "2.0M",   "4.0M ksm", "remap 64.0M done 10s ago"};
 
 	(void)state;
 	assert_row(
 		"{\"name\":\"guest-a\",\"pid\":7,\"backing\":\"shmem\",\"mode\":\"full\","
 		"\"phase\":\"idle\",\"cycles\":2,\"ram_bytes\":1073741824,"
 		"\"resident_bytes\":536870912,\"huge_bytes\":536866816,"
+		"\"kvm\":{\"source\":\"qmp\",\"mapped_bytes\":4194304,\"huge_bytes\":2097152},"
 		"\"remappable_bytes\":8192,\"copyable_bytes\":0,\"held_back_bytes\":2097152,"
 		"\"barred_bytes\":4194304,\"reasons\":{\"sparse\":2097152,\"ksm\":4000000,"
 		"\"cow-page\":194304,\"small-folios\":4194304},\"last_action\":{\"kind\":\"remap\","
@@ -83,10 +76,13 @@ static void a_row_says_it_all(void **state)
 
 static void what_was_not_measured_is_a_dash(void **state)
 {
-	static const char *const young[STATUS_COLUMNS] = {"b", "8", "-", "-", "-",	"-",
-							  "-", "-", "-", "-", "looking"};
+	static const char *const young[STATUS_COLUMNS] = {"b", "8", "-", "-", "-", "-",
+							  "-", "-", "-", "-", "-", "looking"};
 	static const char *const partial[STATUS_COLUMNS] = {"c", "9", "-", "0B", "-", "-",
-							    "-", "-", "-", "-",	 "-"};
+							    "-", "-", "-", "-",	 "-", "-"};
+	/* KVM was asked, and maps nothing yet. */
+	static const char *const unmapped[STATUS_COLUMNS] = {"-", "-", "-", "-", "-", "-",
+							     "-", "-", "-", "-", "-", "-"};
 
 	(void)state;
 	assert_row("{\"name\":\"b\",\"pid\":8,\"cycles\":0,\"phase\":\"looking\",\"ram_bytes\":0,"
@@ -94,22 +90,15 @@ static void what_was_not_measured_is_a_dash(void **state)
 		   young);
 	assert_row("{\"name\":\"c\",\"pid\":9,\"cycles\":1,\"resident_bytes\":0,\"huge_bytes\":0}",
 		   partial);
+	assert_row("{\"kvm\":{\"source\":\"debugfs\",\"mapped_bytes\":0,\"huge_bytes\":0}}",
+		   unmapped);
 }
 
 static void a_failed_action_says_why(void **state)
 {
 	static const char *const expected[STATUS_COLUMNS] = {
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"-",
-		"paused; copy 2.0M none (memcg-limit) -"};
+		"-", "-", "-", "-", "-", "-",
+		"-", "-", "-", "-", "-", "paused; copy 2.0M none (memcg-limit) -"};
 
 	(void)state;
 	assert_row("{\"paused\":true,\"phase\":\"acting\",\"last_action\":{\"kind\":\"copy\","
@@ -121,7 +110,7 @@ static void a_failed_action_says_why(void **state)
 static void a_move_tells_what_it_moved(void **state)
 {
 	static const char *const expected[STATUS_COLUMNS] = {
-		"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "place 3.0G done -"};
+		"-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "place 3.0G done -"};
 
 	(void)state;
 	assert_row("{\"last_action\":{\"kind\":\"place\",\"bytes\":0,"
@@ -199,6 +188,28 @@ static void explain_reads_like_an_answer(void **state)
 		"misaligned-mapping (8.0M)\n"
 		"    It does not fit.\n"
 		"    What to do: Align it.\n");
+	free(text);
+	(void)json_object_put(o);
+}
+
+static void explain_has_both_sides(void **state)
+{
+	struct json_object *o = parse(
+		"{\"name\":\"g\",\"runs\":[],\"totals\":{\"huge_bytes\":8388608,"
+		"\"resident_bytes\":8388608},\"kvm\":{\"source\":\"debugfs\","
+		"\"mapped_bytes\":8388608,\"huge_bytes\":2097152,\"findings\":[{\"reason\":\"odd\","
+		"\"bytes\":6291456,\"sentence\":\"It is small.\",\"cure\":\"Wait.\"}]}}");
+	char *text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, false), 0));
+
+	(void)state;
+	assert_non_null(strstr(text, "\nKVM: 25.0% of the 8.0M that it maps into the guest is by "
+				     "huge pages (by the kernel's debugfs).\n"));
+	assert_non_null(strstr(text, "\nodd (6.0M)\n    It is small.\n    What to do: Wait.\n"));
+	free(text);
+	/* At one address nothing is known of KVM. */
+	text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, true), 0));
+	assert_null(strstr(text, "KVM"));
+	assert_null(strstr(text, "odd"));
 	free(text);
 	(void)json_object_put(o);
 }
@@ -428,6 +439,7 @@ int main(void)
 		cmocka_unit_test(hostile_names_do_not_reach_the_terminal),
 		cmocka_unit_test(an_empty_status_says_so),
 		cmocka_unit_test(explain_reads_like_an_answer),
+		cmocka_unit_test(explain_has_both_sides),
 		cmocka_unit_test(explain_copes_with_nothing),
 		cmocka_unit_test(many_runs_are_cut_off_and_counted),
 		cmocka_unit_test(a_plan_is_summed_up),

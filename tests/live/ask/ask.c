@@ -26,7 +26,7 @@ static void print_facts(const struct qemu_facts *facts)
 
 	print_map(&facts->map);
 	printf("map %s\n", facts->map_why ? facts->map_why : "whole");
-	printf("migrating %s\n", facts->is_migrating ? "yes" : "no");
+	printf("migrating %s\n", answer_name(facts->is_migrating));
 	if (facts->balloon_bytes != UINT64_MAX)
 		printf("balloon %" PRIu64 "\n", facts->balloon_bytes);
 	if (k->source == KVM_SOURCE_QMP)
