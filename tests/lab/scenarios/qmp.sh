@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # QEMU's monitor, asked from within the unit's sandbox: what it says of KVM's mappings is what KVM says, and the map of
 # the guest's nodes is what the kernel says. And thpd goes by it: each part of a guest that is wider than a node goes to
-# where the vCPUs run that it belongs to.
+# where the vCPUs run that it belongs to. Without a monitor what KVM maps is known by debugfs.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
@@ -81,6 +81,22 @@ vcpu_goes_to() { # NAME N PROCESSOR
 	return 1
 }
 
+# What `thpctl status` says of KVM, and from whom it has it, is what the kernel says; and some of it is huge.
+status_has_kvms_counts() { # NAME SOURCE
+	local small large status
+	read -r small large <<<"$(guest_sptes "$1")"
+	status=$(ctl status --json)
+	[ "$large" -gt 0 ] && jq -e --arg name "$1" --arg source "$2" --argjson small "$small" --argjson large "$large" '
+		.vms[] | select(.name == $name) | .kvm | .source == $source and .pages_4k == $small and .pages_2m == $large and
+		.huge_bytes == $large * 2097152 and .mapped_bytes == .huge_bytes + $small * 4096' <<<"$status" ||
+		{ echo "4k $small 2m $large"; jq '.vms[].kvm' <<<"$status"; return 1; }
+}
+
+# Without a monitor the unit, as it is, reads debugfs.
+without_monitor() { # NAME
+	write_rule qmp.conf full "Name=$1" && systemctl reload thpd
+}
+
 # A memfd of QEMU's would lie where it can never be huge.
 backend() { # NAME BACKEND
 	printf 'memory-backend-file,id=%s,size=64M,mem-path=%s,share=on,align=2M' "$2" "$(guest_file "$1-$2")"
@@ -124,4 +140,7 @@ ok "the first half goes to node 0" wait_until 240 lies_mostly_on_0 beta m0 "${be
 ok "the second half stays on node 1" is_equal "$(pages_by_node beta m1)" "$before1"
 ok "thpctl numa says how it is divided" wait_until 60 is_split beta
 ok "the guest has lost nothing by that" guest_does beta check
+ok "status has KVM's counts, by the monitor" wait_until 60 status_has_kvms_counts beta qmp
+ok "the monitor is taken out of the configuration" without_monitor beta
+ok "status has KVM's counts, by debugfs" wait_until 60 status_has_kvms_counts beta debugfs
 live_end
