@@ -57,7 +57,7 @@ static int add_number(int dirfd, const char *directory, const char *name, uint64
 	r = sys_read_number_at(dirfd, path, &value);
 	if (r < 0)
 		return r;
-	if (value > PAGES_MAX || value > PAGES_MAX - *sum)
+	if (value > PAGES_MAX - *sum)
 		return -ERANGE;
 	*sum += value;
 	return 0;

@@ -97,6 +97,9 @@ static void numbers_that_cannot_be_do_not_wrap(void **state)
 	s.kvm.pages_2m = s.kvm.pages_1g = UINT64_C(1) << 33;
 	s.kvm.pages_4k = 0;
 	assert_true(kvm_view_of(&s, &t).huge_bytes > UINT64_C(1) << 63);
+	s.kvm.pages_2m = 0;
+	s.kvm.pages_1g = UINT64_C(1) << 34;
+	assert_true(kvm_view_of(&s, &t).huge_bytes == UINT64_MAX);
 }
 
 static void small_under_a_huge_host(void **state)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "config_apply.h"
+#include "report_kvm.h"
 #include "report_numa.h"
 #include "state.h"
 
@@ -93,11 +94,51 @@ static void only_a_move_under_way_is_held(void **state)
 	assert_move(&m, &g, false, "none");
 }
 
+static void assert_number(struct json_object *o, const char *key, uint64_t expected)
+{
+	struct json_object *value;
+
+	assert_true(json_object_object_get_ex(o, key, &value));
+	assert_int_equal(json_object_get_uint64(value), expected);
+}
+
+static void what_kvm_maps_is_told_with_its_source(void **state)
+{
+	static struct guest g;
+	struct json_object *o, *finding;
+
+	(void)state;
+	assert_null(report_kvm(&g));
+	g.snapshot.kvm = (struct kvm_counts){.source = KVM_SOURCE_QMP};
+	o = report_kvm(&g);
+	assert_number(o, "mapped_bytes", 0);
+	assert_false(json_object_object_get_ex(o, "coverage_bp", NULL));
+	json_object_put(o);
+	g.snapshot.kvm = (struct kvm_counts){KVM_SOURCE_DEBUGFS, .pages_4k = 512, .pages_2m = 3,
+					     .pages_1g = 0, .nx_splits = 1};
+	g.diagnosis.totals.resident_bytes = 8 << 20;
+	o = report_kvm(&g);
+	assert_string_equal(json_object_get_string(json_object_object_get(o, "source")), "debugfs");
+	assert_number(o, "coverage_bp", 7500);
+	assert_number(o, "mapped_bytes", 8 << 20);
+	assert_number(o, "huge_bytes", 6 << 20);
+	assert_number(o, "pages_4k", 512);
+	assert_number(o, "pages_2m", 3);
+	assert_number(o, "pages_1g", 0);
+	assert_number(o, "nx_splits", 1);
+	finding = json_object_array_get_idx(json_object_object_get(o, "findings"), 0);
+	assert_string_equal(json_object_get_string(json_object_object_get(finding, "reason")),
+			    "nx-split");
+	assert_number(finding, "bytes", 2 << 20);
+	json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(show_tells_every_key_of_the_policy),
 		cmocka_unit_test(only_a_move_under_way_is_held),
+		cmocka_unit_test(what_kvm_maps_is_told_with_its_source),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
