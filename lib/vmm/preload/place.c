@@ -9,14 +9,13 @@
  * goes wrong, the plain call is made as if nothing had been tried. */
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "congruent.h"
 #include "place.h"
+#include "shmem.h"
 
 enum { SHARED_FLAGS = MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_LOCKED };
 
@@ -24,14 +23,6 @@ static void *raw_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off
 {
 	/* NOLINTNEXTLINE: the kernel's answer is an address */
 	return (void *)syscall(SYS_mmap, addr, bytes, prot, flags, fd, offset);
-}
-
-/* Memory of a tmpfs, as memfd and /dev/shm are; hugetlb has a file system of its own. */
-static bool is_shmem(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 static bool is_reservation(const struct place_request *q)
@@ -42,10 +33,7 @@ static bool is_reservation(const struct place_request *q)
 
 static bool is_shared_file(const struct place_request *q)
 {
-	int type = q->flags & MAP_TYPE;
-
-	return (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && q->fd >= 0 &&
-	       (q->flags & ~(MAP_TYPE | SHARED_FLAGS)) == 0 && q->offset >= 0 && is_shmem(q->fd);
+	return (q->flags & ~(MAP_TYPE | SHARED_FLAGS)) == 0 && shmem_is_shared(q);
 }
 
 static void *map_in_room(const struct place_request *q, const struct congruent_mapping *m,
