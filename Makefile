@@ -113,7 +113,8 @@ LAYER_lib/vmm/preload := -iquote lib/vmm -iquote lib/vmm/preload
 LAYER_lib := -iquote lib -iquote lib/base -iquote lib/model -iquote lib/core -iquote lib/kernel $(JSON_CFLAGS)
 LAYER_daemon := $(LAYER_lib) -iquote daemon $(SYSTEMD_CFLAGS)
 LAYER_thpctl := -iquote lib -iquote thpctl $(SYSTEMD_CFLAGS) $(JSON_CFLAGS) $(SMARTCOLS_CFLAGS)
-TEST_INCLUDES := $(LAYER_daemon) -iquote lib/vmm -iquote thpctl -iquote tests -iquote tests/lib -iquote tests/fake $(SMARTCOLS_CFLAGS)
+TEST_INCLUDES := $(LAYER_daemon) -iquote lib/vmm -iquote thpctl -iquote tests -iquote tests/lib -iquote tests/fake $(SMARTCOLS_CFLAGS) \
+	-iquote lib/vmm/preload
 LAYER_tests/unit := $(TEST_INCLUDES)
 LAYER_tests/fake := $(TEST_INCLUDES)
 LAYER_tests/golden := $(TEST_INCLUDES)
@@ -130,7 +131,7 @@ sources = $(sort $(wildcard $(1)/*.c))
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 LIB_SOURCES := $(foreach d,lib/base lib/model lib/core lib/kernel lib,$(call sources,$(d)))
-VMM_SOURCES := $(call sources,lib/vmm)
+VMM_SOURCES := $(call sources,lib/vmm) $(filter-out %/preload.c,$(call sources,lib/vmm/preload))
 DAEMON_SOURCES := $(call sources,daemon)
 THPCTL_SOURCES := $(call sources,thpctl)
 LIB_OBJECTS := $(call objects,$(LIB_SOURCES))
@@ -180,9 +181,10 @@ $(B)/obj-vmm/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(VMM_CFLAGS) $(LAYER_$(patsubst %/,%,$(dir $<))) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/libthpd-vmm-preload.so: $(call vmm_objects,$(VMM_SOURCES) $(call sources,lib/vmm/preload))
+$(B)/libthpd-vmm-preload.so: $(call vmm_objects,$(VMM_SOURCES) lib/vmm/preload/preload.c) lib/vmm/preload/preload.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -pthread -Wl,-z,relro,-z,now,-z,defs,--as-needed $(LDFLAGS) -o $@ $^ -ldl
+	$(Q)$(CC) -shared -pthread -Wl,-z,relro,-z,now,-z,defs,--as-needed -Wl,--version-script=lib/vmm/preload/preload.map \
+		$(LDFLAGS) -o $@ $(filter %.o,$^) -ldl
 
 $(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a
 	$(call say,LD,$@)
@@ -287,6 +289,10 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 	install -D -m 644 $(B)/libthpd.so $(DESTDIR)$(libdir)/libthpd.so.0
 	ln -sfn libthpd.so.0 $(DESTDIR)$(libdir)/libthpd.so
 	install -D -m 644 $(B)/libthpd-vmm-preload.so $(DESTDIR)$(libdir)/libthpd-vmm-preload.so
+	sed -e 's|@libdir@|$(libdir)|; s|@version@|$(VERSION)|' lib/vmm/thpd-run.sh > $(B)/thpd-run
+	install -D -m 755 $(B)/thpd-run $(DESTDIR)$(bindir)/thpd-run
+	sed -e 's|@libdir@|$(libdir)|' conf/apparmor/thpd-vmm-preload > $(B)/thpd-vmm-preload.apparmor
+	install -D -m 644 $(B)/thpd-vmm-preload.apparmor $(DESTDIR)$(prefix)/share/doc/thpd/apparmor/thpd-vmm-preload
 	install -D -m 644 lib/thpd.h $(DESTDIR)$(includedir)/thpd.h
 	install -d $(DESTDIR)$(libdir)/pkgconfig
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \

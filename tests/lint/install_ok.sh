@@ -15,9 +15,9 @@ trap 'rm -rf "$tmp"' EXIT
 # expected PREFIX UNITDIR: files, links (with what they point to) and empty directories.
 expected() {
 	local file
-	for file in sbin/thpd bin/thpctl lib/libthpd.so.0 'lib/libthpd.so -> libthpd.so.0' lib/pkgconfig/libthpd.pc \
-		lib/libthpd-vmm-preload.so \
-		include/thpd.h share/man/man1/thpctl.1 share/man/man5/thpd.conf.5 share/man/man8/thpd.8 \
+	for file in sbin/thpd bin/thpctl bin/thpd-run lib/libthpd.so.0 'lib/libthpd.so -> libthpd.so.0' lib/pkgconfig/libthpd.pc \
+		lib/libthpd-vmm-preload.so share/doc/thpd/apparmor/thpd-vmm-preload \
+		include/thpd.h share/man/man1/thpctl.1 share/man/man1/thpd-run.1 share/man/man5/thpd.conf.5 share/man/man8/thpd.8 \
 		share/bash-completion/completions/thpctl share/zsh/site-functions/_thpctl; do
 		echo "$1/$file"
 	done
@@ -53,9 +53,13 @@ check_install() {
 		"$(diff <(echo "$prefix/sbin/thpd --prepare") <(value_of "$root$unitdir/thpd-prepare.service" ExecStart))"
 	verdict "$name: libthpd.pc" "$(diff <(printf '%s\n' "$prefix" "$prefix/lib" "$prefix/include" "$version") \
 		<(for key in prefix libdir includedir Version; do value_of "$pc" $key; done))"
-	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir"/thpd*.service)"
-	verdict "$name: the programs are of this version" "$(diff <(printf '%s\n' "thpd $version" "thpctl $version") \
-		<("$root$prefix/sbin/thpd" --version; "$root$prefix/bin/thpctl" --version))"
+	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir"/thpd*.service \
+		"$root$prefix/bin/thpd-run" "$root$prefix/share/doc/thpd/apparmor/"*)"
+	verdict "$name: thpd-run loads the installed library" \
+		"$(diff <(echo "$prefix/lib/libthpd-vmm-preload.so") <(sed -n 's/^preload=//p' "$root$prefix/bin/thpd-run"))"
+	verdict "$name: the programs are of this version" \
+		"$(diff <(printf '%s\n' "thpd $version" "thpctl $version" "thpd-run $version") <("$root$prefix/sbin/thpd" --version
+			"$root$prefix/bin/thpctl" --version; "$root$prefix/bin/thpd-run" --version))"
 	echo '# mine' >"$root/etc/thpd/thpd.conf"
 	install_to "$root" "$prefix" "$unitdir" >/dev/null 2>&1
 	verdict "$name: a second time leaves the administrator's file alone" \
