@@ -4,7 +4,7 @@
 # figures are medians of ROUNDS unless the row says otherwise. Absolute times belong to the machine, quote the ratios.
 # How to read the table, and what each row does: docs/BENCHMARKS.md.
 #
-#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle realign
+#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle realign born
 #   BENCH_GIB=8 LOOK_GIB=4 ROUNDS=5 IDLE_SECONDS=60 FILE_MIB=1024
 #
 # The table goes to stdout, the same as JSON to build/bench.json (of single arms: build/bench-ARM.json).
@@ -14,7 +14,7 @@ THPD_BUILD=$(realpath "${1:?build directory}")
 shift
 cd "$(dirname "$0")/.."
 GIB=${BENCH_GIB:-8} LOOK_GIB=${LOOK_GIB:-4} ROUNDS=${ROUNDS:-5} IDLE_SECONDS=${IDLE_SECONDS:-60}
-ARMS=(look remap copy khugepaged oneshot stall idle realign)
+ARMS=(look remap copy khugepaged oneshot stall idle realign born)
 [ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2; exit 1; }
 for arm in "$@"; do
 	[[ " ${ARMS[*]} " == *" $arm "* ]] || { echo "bench: '$arm' is none of: ${ARMS[*]}" >&2; exit 2; }
@@ -37,6 +37,8 @@ source bench/arms_speed.sh
 source bench/arms_harm.sh
 # shellcheck source=arms_files.sh
 source bench/arms_files.sh
+# shellcheck source=arms_born.sh
+source bench/arms_born.sh
 is_sanitized "$THPD_BUILD/thpd" && { echo "bench: a build with sanitizers says nothing about speed" >&2; exit 1; }
 missing=$(missing_programs jq)
 [ -z "$missing" ] || { echo "bench: missing:$missing (make deps)" >&2; exit 1; }
@@ -58,6 +60,7 @@ bench_cleanup() {
 	local rc=$?
 	set +e
 	knobs_pop
+	pool_restore
 	image_unmount
 	[ $rc = 0 ] || rows_write "$JSON" false
 	(exit "$rc")
