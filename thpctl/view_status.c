@@ -26,7 +26,7 @@ const struct table_column view_status_columns[STATUS_COLUMNS] = {
 	[COLUMN_NAME] = {"NAME", false},	[COLUMN_PID] = {"PID", true},
 	[COLUMN_RAM] = {"RAM", true},		[COLUMN_RESIDENT] = {"RESIDENT", true},
 	[COLUMN_BACKING] = {"BACKING", false},	[COLUMN_HUGE] = {"HOST-HUGE%", true},
-	[COLUMN_KVM] = {"KVM", true},		[COLUMN_REMAPPABLE] = {"REMAPPABLE", true},
+	[COLUMN_KVM] = {"KVM-HUGE%", true},	[COLUMN_REMAPPABLE] = {"REMAPPABLE", true},
 	[COLUMN_COPYABLE] = {"COPYABLE", true}, [COLUMN_HELD_BACK] = {"HELD-BACK", true},
 	[COLUMN_BARRED] = {"BARRED", false},	[COLUMN_LAST_ACTION] = {"LAST-ACTION", false},
 };
