@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -176,7 +177,7 @@ static void refused(unsigned int nr, unsigned int advice, unsigned int error, in
 {
 	memstate_map m = fresh(BLOCKS);
 	struct stat file;
-	int status;
+	int status, r;
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
@@ -184,7 +185,9 @@ static void refused(unsigned int nr, unsigned int advice, unsigned int error, in
 		refuse(nr, advice, error);
 		if (nr == SYS_clone3)
 			refuse(SYS_clone, 0, error);
-		_exit(-populate_huge(m.addr, m.bytes, 2));
+		errno = ENOTTY;
+		r = populate_huge(m.addr, m.bytes, 2);
+		_exit(errno == ENOTTY ? -r : 98);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
@@ -205,6 +208,25 @@ static void a_refusal_is_said(void **state)
 	refused(SYS_madvise, MADV_COLLAPSE, EBUSY, -EBUSY, 0);
 }
 
+/* Work for more threads than there may be; each gives up at once. */
+static void threads_have_a_limit(void **state)
+{
+	memstate_map m = fresh(3 * POPULATE_MAX_THREADS * 32);
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		refuse(SYS_madvise, MADV_COLLAPSE, EINVAL);
+		_exit(-populate_huge(m.addr, m.bytes, UINT_MAX));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EINVAL);
+	memstate_unmap(&m);
+}
+
 static void without_threads_it_works_alone(void **state)
 {
 	(void)state;
@@ -221,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_ends_before_is_said),
 		cmocka_unit_test(threads_are_gone_and_signals_as_they_were),
 		cmocka_unit_test(a_refusal_is_said),
+		cmocka_unit_test(threads_have_a_limit),
 		cmocka_unit_test(without_threads_it_works_alone),
 	};
 
