@@ -47,7 +47,9 @@ static uint16_t share_bp(uint64_t part, uint64_t whole)
 {
 	for (; whole > UINT64_MAX / 10000; whole /= 2)
 		part /= 2;
-	return whole > 0 ? (uint16_t)(part * 10000 / whole) : 0;
+	if (whole == 0)
+		return 0;
+	return (uint16_t)(part * 10000 / whole);
 }
 
 static bool is_small(const struct kvm_counts *c, uint64_t resident)

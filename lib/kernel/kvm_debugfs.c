@@ -49,7 +49,7 @@ static bool holds_vm(const struct process *p, uint64_t fd)
 
 static int add_number(int dirfd, const char *directory, const char *name, uint64_t *sum)
 {
-	char path[128];
+	char path[300];
 	uint64_t value;
 	int r;
 

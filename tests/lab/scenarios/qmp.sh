@@ -81,12 +81,14 @@ vcpu_goes_to() { # NAME N PROCESSOR
 	return 1
 }
 
-# What `thpctl status` says of KVM, and from whom it has it, is what the kernel says; and some of it is huge.
+# What `thpctl status` says of KVM, and from whom it has it, is what the kernel says, after
+# the guest has touched its memory: a collapse takes KVM's entries away.
 status_has_kvms_counts() { # NAME SOURCE
 	local small large status
-	read -r small large <<<"$(guest_sptes "$1")"
+	guest_does "$1" check && read -r small large <<<"$(guest_sptes "$1")"
 	status=$(ctl status --json)
-	[ "$large" -gt 0 ] && jq -e --arg name "$1" --arg source "$2" --argjson small "$small" --argjson large "$large" '
+	[ $((small + 512 * large)) -ge 8192 ] && jq -e --arg name "$1" --arg source "$2" --argjson small "$small" \
+		--argjson large "$large" '
 		.vms[] | select(.name == $name) | .kvm | .source == $source and .pages_4k == $small and .pages_2m == $large and
 		.huge_bytes == $large * 2097152 and .mapped_bytes == .huge_bytes + $small * 4096' <<<"$status" ||
 		{ echo "4k $small 2m $large"; jq '.vms[].kvm' <<<"$status"; return 1; }
