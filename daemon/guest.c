@@ -129,7 +129,10 @@ bool guest_wants_counts(const struct guest *g, uint64_t now_ns)
 
 bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns)
 {
-	return guest_wants_counts(g, now_ns) && g->snapshot.kvm_before.source == KVM_SOURCE_NONE;
+	const struct snapshot *s = &g->snapshot;
+
+	return guest_wants_counts(g, now_ns) &&
+	       (s->kvm_before.source == KVM_SOURCE_NONE || s->is_migrating == ANSWER_YES);
 }
 
 void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns)

@@ -139,7 +139,7 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 void guest_forget_facts(struct guest *g);
 
 /* Whether KVM's counts are to be read with a survey. Between surveys they are read again only as
- * long as there is one sample, of the two that it takes to judge. */
+ * long as there is one sample, of the two that it takes to judge, or while the VM migrates. */
 bool guest_wants_counts(const struct guest *g, uint64_t now_ns);
 bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns);
 

@@ -213,6 +213,10 @@ static void two_samples_are_enough(void **state)
 	assert_int_equal(b->g.snapshot.kvm_before.read_ns, SECOND);
 	assert_false(guest_wants_counts_between(&b->g, 21 * SECOND));
 	assert_true(guest_wants_counts(&b->g, 21 * SECOND));
+	/* When a migration ends, the finding does. */
+	b->g.snapshot.is_migrating = ANSWER_YES;
+	assert_true(guest_wants_counts_between(&b->g, 21 * SECOND));
+	b->g.snapshot.is_migrating = ANSWER_NO;
 	/* What was mapped before an action says nothing. */
 	guest_forget_counts(&b->g);
 	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_NONE);
