@@ -31,7 +31,7 @@
 
 #include "born.h"
 #include "congruent.h"
-#include "populate.h"
+#include "prealloc.h"
 #include "shmem.h"
 
 /* Linux 6.8; it begins like the structure of the older one. */
@@ -97,9 +97,9 @@ static unsigned int threads_of(const char *text)
 	char *end;
 
 	if (!text || *text < '0' || *text > '9')
-		return populate_threads();
+		return prealloc_threads();
 	n = strtoul(text, &end, 10);
-	return *end || n < 1 || n > POPULATE_MAX_THREADS ? populate_threads() : (unsigned int)n;
+	return *end || n < 1 || n > PREALLOC_MAX_THREADS ? prealloc_threads() : (unsigned int)n;
 }
 
 void born_init(void)
@@ -163,7 +163,7 @@ static bool candidate_add(uintptr_t start, uintptr_t end)
 
 static void populate(uintptr_t start, uintptr_t end)
 {
-	int r = populate_huge((void *)start, end - start, born.threads);
+	int r = prealloc_huge((void *)start, end - start, born.threads);
 
 	if (r < 0)
 		say_once("guest memory is not all huge: ", reason_of(r));

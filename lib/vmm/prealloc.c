@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "congruent.h"
-#include "populate.h"
+#include "prealloc.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -45,7 +45,7 @@ struct job {
 	atomic_int error;
 };
 
-unsigned int populate_threads(void)
+unsigned int prealloc_threads(void)
 {
 	cpu_set_t cpus;
 	int n = 1;
@@ -122,14 +122,14 @@ static unsigned int threads_wanted(const struct job *job, unsigned int threads)
 {
 	uint64_t chunks = (job->end - job->start + CHUNK_BYTES - 1) / CHUNK_BYTES;
 
-	if (threads > POPULATE_MAX_THREADS)
-		threads = POPULATE_MAX_THREADS;
+	if (threads > PREALLOC_MAX_THREADS)
+		threads = PREALLOC_MAX_THREADS;
 	return chunks < threads ? (unsigned int)chunks : threads;
 }
 
 static void job_run(struct job *job, unsigned int threads)
 {
-	pthread_t helpers[POPULATE_MAX_THREADS];
+	pthread_t helpers[PREALLOC_MAX_THREADS];
 	unsigned int started = 0;
 	sigset_t all, before;
 
@@ -143,7 +143,7 @@ static void job_run(struct job *job, unsigned int threads)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int populate_huge(void *start, uint64_t bytes, unsigned int threads)
+int prealloc_huge(void *start, uint64_t bytes, unsigned int threads)
 {
 	uintptr_t from = (uintptr_t)start, to = from + bytes;
 	int saved = errno;

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "memstate.h"
-#include "populate.h"
+#include "prealloc.h"
 
 #define BLOCK UINT64_C(2097152)
 
@@ -46,7 +46,7 @@ static void is_huge_and_zero_with(unsigned int threads)
 	memstate_map m = fresh(BLOCKS);
 
 	errno = ENOTTY;
-	assert_int_equal(populate_huge(m.addr, m.bytes, threads), 0);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, threads), 0);
 	assert_int_equal(errno, ENOTTY);
 	must_be(&m, BLOCKS);
 	for (uint64_t i = 0; i < m.bytes; i += sizeof(uint64_t))
@@ -68,12 +68,12 @@ static void only_whole_blocks_inside_are_touched(void **state)
 	memstate_map m = fresh(5);
 
 	(void)state;
-	assert_int_equal(populate_huge(m.addr + PAGE, 3 * BLOCK, 1), 0);
+	assert_int_equal(prealloc_huge(m.addr + PAGE, 3 * BLOCK, 1), 0);
 	must_be(&m, 2);
 	assert_int_equal(memstate_count_present(0, m.addr, BLOCK), 0);
 	assert_int_equal(memstate_count_present(0, m.addr + 3 * BLOCK, 2 * BLOCK), 0);
-	assert_int_equal(populate_huge(m.addr + 4 * BLOCK, BLOCK - PAGE, 1), 0);
-	assert_int_equal(populate_huge(m.addr + 4 * BLOCK, 0, 1), 0);
+	assert_int_equal(prealloc_huge(m.addr + 4 * BLOCK, BLOCK - PAGE, 1), 0);
+	assert_int_equal(prealloc_huge(m.addr + 4 * BLOCK, 0, 1), 0);
 	assert_int_equal(memstate_count_present(0, m.addr + 3 * BLOCK, 2 * BLOCK), 0);
 	memstate_unmap(&m);
 }
@@ -87,7 +87,7 @@ static void what_the_file_holds_stays(void **state)
 	assert_int_equal(memstate_fill_small(m.addr, BLOCK, 77), 0);
 	assert_int_equal(pwrite(m.fd, text, sizeof(text), BLOCK + 5 * PAGE + 3), sizeof(text));
 	assert_int_equal(pwrite(m.fd, text, sizeof(text), 2 * BLOCK), sizeof(text));
-	assert_int_equal(populate_huge(m.addr, m.bytes, 2), 0);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, 2), 0);
 	must_be(&m, 4);
 	assert_int_equal(memstate_check_filled(m.addr, BLOCK, 77), 0);
 	assert_memory_equal(m.addr + BLOCK + 5 * PAGE + 3, text, sizeof(text));
@@ -101,9 +101,9 @@ static void a_second_time_is_harmless(void **state)
 	memstate_map m = fresh(2);
 
 	(void)state;
-	assert_int_equal(populate_huge(m.addr, m.bytes, 2), 0);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, 2), 0);
 	memset(m.addr, 0x5a, m.bytes);
-	assert_int_equal(populate_huge(m.addr, m.bytes, 2), 0);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, 2), 0);
 	must_be(&m, 2);
 	assert_int_equal(m.addr[m.bytes - 1], 0x5a);
 	memstate_unmap(&m);
@@ -115,7 +115,7 @@ static void a_file_that_ends_before_is_said(void **state)
 
 	(void)state;
 	assert_int_equal(ftruncate(m.fd, (off_t)BLOCK), 0);
-	assert_int_equal(populate_huge(m.addr, m.bytes, 2), -EFAULT);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, 2), -EFAULT);
 	memstate_unmap(&m);
 }
 
@@ -141,7 +141,7 @@ static void threads_are_gone_and_signals_as_they_were(void **state)
 	sigemptyset(&before);
 	sigaddset(&before, SIGUSR2);
 	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
-	assert_int_equal(populate_huge(m.addr, m.bytes, 4), 0);
+	assert_int_equal(prealloc_huge(m.addr, m.bytes, 4), 0);
 	assert_int_equal(sigprocmask(SIG_SETMASK, NULL, &after), 0);
 	assert_true(sigismember(&after, SIGUSR2) && !sigismember(&after, SIGTERM));
 	assert_int_equal(threads_now(), threads);
@@ -171,7 +171,7 @@ static void refuse(unsigned int nr, unsigned int advice, unsigned int error)
 		_exit(99);
 }
 
-/* populate_huge() under the filter says want, and leaves so many pages in the file. */
+/* prealloc_huge() under the filter says want, and leaves so many pages in the file. */
 static void refused(unsigned int nr, unsigned int advice, unsigned int error, int want,
 		    uint64_t want_pages)
 {
@@ -186,7 +186,7 @@ static void refused(unsigned int nr, unsigned int advice, unsigned int error, in
 		if (nr == SYS_clone3)
 			refuse(SYS_clone, 0, error);
 		errno = ENOTTY;
-		r = populate_huge(m.addr, m.bytes, 2);
+		r = prealloc_huge(m.addr, m.bytes, 2);
 		_exit(errno == ENOTTY ? -r : 98);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -211,7 +211,7 @@ static void a_refusal_is_said(void **state)
 /* Work for more threads than there may be; each gives up at once. */
 static void threads_have_a_limit(void **state)
 {
-	memstate_map m = fresh(3 * POPULATE_MAX_THREADS * 32);
+	memstate_map m = fresh(3 * PREALLOC_MAX_THREADS * 32);
 	int status;
 	pid_t pid = fork();
 
@@ -219,7 +219,7 @@ static void threads_have_a_limit(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		refuse(SYS_madvise, MADV_COLLAPSE, EINVAL);
-		_exit(-populate_huge(m.addr, m.bytes, UINT_MAX));
+		_exit(-prealloc_huge(m.addr, m.bytes, UINT_MAX));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));

@@ -5,10 +5,10 @@
 
 #include <stdint.h>
 
-enum { POPULATE_MAX_THREADS = 64 };
+enum { PREALLOC_MAX_THREADS = 64 };
 
 /* The number of threads unless told otherwise: as many as this process has CPUs, 8 at most. */
-unsigned int populate_threads(void);
+unsigned int prealloc_threads(void);
 
 /* Fills what is empty in the whole 2 MiB blocks of [start, start + bytes) and maps them huge; no
  * byte changes. For a writable shared mapping of tmpfs memory whose addresses agree with its file
@@ -19,4 +19,4 @@ unsigned int populate_threads(void);
  * -ENOMEM no huge page is free; -EBUSY the cgroup is full; -EINVAL the kernel does not do it;
  * -EAGAIN some pages are held by others; -EFAULT the file ends before, or its file system is full.
  */
-int populate_huge(void *start, uint64_t bytes, unsigned int threads);
+int prealloc_huge(void *start, uint64_t bytes, unsigned int threads);
