@@ -19,6 +19,9 @@ static void count_gain(struct counters *c, const struct action *a, int64_t huge_
 {
 	if (a->kind == ACTION_PLACE) {
 		c->place_calls++;
+	} else if (a->kind == ACTION_POPULATE) {
+		c->populate_calls++;
+		c->populated_bytes += (uint64_t)huge_bytes;
 	} else if (a->is_folio_unknown) {
 		c->collapse_calls++;
 		c->collapsed_bytes += (uint64_t)huge_bytes;
@@ -112,6 +115,16 @@ static int remember(struct manager *m, struct guest *g, const struct job *j)
 			    &m->geometry, now_ns);
 }
 
+/* What was populated is charged to the VM's memory cgroup; the next survey reads how much is left.
+ */
+static void charge(struct guest *g, const struct job *j, const struct verdict *v)
+{
+	uint64_t *headroom = &g->snapshot.vm.memcg_headroom_bytes;
+
+	if (j->action.kind == ACTION_POPULATE && *headroom != UINT64_MAX && v->huge_bytes_delta > 0)
+		*headroom = sat_sub_u64(*headroom, (uint64_t)v->huge_bytes_delta);
+}
+
 static int learn(struct manager *m, struct guest *g, struct job *j)
 {
 	struct snapshot *s = &g->snapshot;
@@ -137,6 +150,7 @@ static int learn(struct manager *m, struct guest *g, struct job *j)
 		g->vain_rounds = 0;
 	if (v.reason == REASON_KERNEL_REFUSED)
 		ask_why_refused(g, j->start);
+	charge(g, j, &v);
 	if (j->outcome.err != ECANCELED)
 		r = remember(m, g, j);
 	if (r < 0)
@@ -164,6 +178,9 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 	j->start = a->target.start;
 	j->end = a->target.start + a->target.bytes;
 	j->look.is_file = region && may_hold_copies(region);
+	if (region)
+		j->ground = *region;
+	j->ground.path = NULL;
 	if (region && !(m->host.features & FEATURE_PAGEMAP_SCAN)) {
 		j->wide_start = region_first_block(region, &m->geometry);
 		j->wide_end = region_last_block(region, &m->geometry);
@@ -222,7 +239,9 @@ static void settle(struct manager *m, const struct job *j)
 {
 	struct outcome o = j->outcome;
 
-	o.err = outcome_node_errno(&j->outcome, j->err, j->sights, j->n_sights);
+	/* What was to be populated is empty anyway. */
+	if (j->action.kind != ACTION_POPULATE)
+		o.err = outcome_node_errno(&j->outcome, j->err, j->sights, j->n_sights);
 	governor_settle(&m->governor, &j->action, &o, manager_now_ns(m));
 }
 
@@ -232,7 +251,7 @@ static bool must_stop_plan(const struct job *j)
 {
 	if (j->action.kind == ACTION_PLACE)
 		return j->outcome.err == ENOMEM;
-	return j->action.kind == ACTION_COPY &&
+	return j->action.kind != ACTION_REMAP &&
 	       (j->outcome.err == EBUSY || j->outcome.err == ENOMEM);
 }
 

@@ -188,6 +188,28 @@ static int method_collapse(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return sd_bus_reply_method_return(m, "t", ticket);
 }
 
+static int method_populate(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_caller *caller = userdata;
+	const char *who, *how;
+	uint64_t ticket;
+	int r;
+
+	r = check_access(caller, error);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_read(m, "ss", &who, &how);
+	if (r < 0)
+		return r;
+	if (how[0] && strcmp(how, "force") != 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "'%.64s' is neither 'force' nor empty.", how);
+	r = manager_populate(caller->manager, who, how[0] != 0, &ticket);
+	if (r < 0)
+		return set_manager_error(r, who, error);
+	return sd_bus_reply_method_return(m, "t", ticket);
+}
+
 static int set_paused(sd_bus_message *m, const struct bus_caller *caller, bool is_paused,
 		      sd_bus_error *error)
 {
@@ -245,6 +267,7 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD("Snapshot", "s", "s", method_snapshot, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("CatConfig", NULL, "s", method_cat_config, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Collapse", "s", "t", method_collapse, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Populate", "ss", "t", method_populate, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Pause", "s", NULL, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Resume", "s", NULL, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -60,6 +60,16 @@ static int wide_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
+static int populate_parse(const char *text, uint64_t *ret)
+{
+	enum populate populate;
+
+	if (populate_from_name(text, &populate) < 0)
+		return -EINVAL;
+	*ret = populate;
+	return 0;
+}
+
 static const char no_nodes[] = "none";
 
 static int nodes_parse(const char *text, uint64_t *ret)
@@ -104,6 +114,8 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 		return nodes_parse(text, ret);
 	case KEY_TYPE_WIDE:
 		return wide_parse(text, ret);
+	case KEY_TYPE_POPULATE:
+		return populate_parse(text, ret);
 	case KEY_TYPE_COUNT:
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
@@ -182,6 +194,9 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 	case KEY_TYPE_WIDE:
 		(void)snprintf(buffer, size, "%s", wide_name((enum wide)value));
 		return;
+	case KEY_TYPE_POPULATE:
+		(void)snprintf(buffer, size, "%s", populate_name((enum populate)value));
+		return;
 	case KEY_TYPE_COUNT:
 		(void)snprintf(buffer, size, "%" PRIu64, value);
 		return;
@@ -218,6 +233,9 @@ void value_store(enum key_type type, uint64_t value, void *field)
 	case KEY_TYPE_WIDE:
 		*(enum wide *)field = (enum wide)value;
 		return;
+	case KEY_TYPE_POPULATE:
+		*(enum populate *)field = (enum populate)value;
+		return;
 	case KEY_TYPE_COUNT:
 		*(uint32_t *)field = (uint32_t)value;
 		return;
@@ -246,6 +264,8 @@ uint64_t value_load(enum key_type type, const void *field)
 		return *(const node_set_t *)field;
 	case KEY_TYPE_WIDE:
 		return *(const enum wide *)field;
+	case KEY_TYPE_POPULATE:
+		return *(const enum populate *)field;
 	case KEY_TYPE_COUNT:
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
@@ -275,6 +295,8 @@ const char *value_form(enum key_type type)
 		return "nodes from 0 to 63 such as 0-1,3, or none";
 	case KEY_TYPE_WIDE:
 		return "leave or interleave";
+	case KEY_TYPE_POPULATE:
+		return "off or huge";
 	case KEY_TYPE_COUNT:
 		return "a number";
 	case KEY_TYPE_GLOB:

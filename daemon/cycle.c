@@ -55,6 +55,7 @@ static void rediagnose(struct manager *m, struct guest *g)
 
 	g->snapshot.host = m->host;
 	g->snapshot.taken_ns = now_ns;
+	g->snapshot.populate_held = populate_held(&g->populate, &g->snapshot, now_ns);
 	if (ledger_export(&g->ledger, &g->snapshot) < 0 || diagnose(&g->snapshot, now_ns, &d) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while judging");
 		diagnosis_clear(&d);
@@ -91,6 +92,8 @@ void cycle_end(struct manager *m, struct guest *g)
 	g->phase = PHASE_IDLE;
 	g->cycles++;
 	g->looked_ns = now_ns;
+	if (g->cycles >= g->populate_ticket)
+		g->populate.wish = POPULATE_WISH_NONE;
 	g->not_before_ns = now_ns + g->look_cpu_ns * LOOK_DUTY;
 	m->counters.cycles++;
 	log_cycle(g);
@@ -98,9 +101,11 @@ void cycle_end(struct manager *m, struct guest *g)
 
 /* ---- deciding -------------------------------------------------------------------------- */
 
+/* Populating costs what a copy costs. */
 static bool has_copies(const struct totals *t)
 {
-	return t->by_state[BLOCK_COPYABLE] > 0 || t->by_reason[REASON_FOLIO_UNKNOWN] > 0;
+	return t->by_state[BLOCK_COPYABLE] > 0 || t->by_reason[REASON_FOLIO_UNKNOWN] > 0 ||
+	       t->by_reason[REASON_TO_POPULATE] > 0;
 }
 
 static uint64_t copy_allowance(struct manager *m, struct guest *g, struct allowance *ret)
@@ -120,10 +125,12 @@ static void log_plan(const struct guest *g)
 	const struct plan *p = &g->plan;
 
 	log_vm(LOG_INFO, g->snapshot.vm.name,
-	       "would remap %llu MiB, move %llu MiB and copy %llu MiB (dry run); %llu of %llu MiB "
+	       "would remap %llu MiB, move %llu MiB, populate %llu MiB and copy %llu MiB (dry "
+	       "run); %llu of %llu MiB "
 	       "resident are huge",
 	       (unsigned long long)(p->remap_bytes >> 20),
 	       (unsigned long long)((p->place_bytes + p->deferred_place_bytes) >> 20),
+	       (unsigned long long)((p->populate_bytes + p->deferred_populate_bytes) >> 20),
 	       (unsigned long long)((p->copy_bytes + p->deferred_copy_bytes) >> 20),
 	       (unsigned long long)(g->diagnosis.totals.huge_bytes >> 20),
 	       (unsigned long long)(g->diagnosis.totals.resident_bytes >> 20));
@@ -134,7 +141,7 @@ static struct allowance put_off(const struct guest *g, const struct allowance *c
 				const struct allowance *places)
 {
 	struct allowance none = {.retry_ns = UINT64_MAX};
-	bool has_copies_left = g->plan.deferred_copy_bytes > 0,
+	bool has_copies_left = g->plan.deferred_copy_bytes + g->plan.deferred_populate_bytes > 0,
 	     has_places_left = g->plan.deferred_place_bytes > 0 || places->reason != REASON_NONE;
 
 	if (has_places_left && (!has_copies_left || places->retry_ns <= copies->retry_ns))

@@ -26,6 +26,7 @@ struct guest *guest_new(uint64_t id, struct process *process, const struct vm *v
 	g->snapshot = (struct snapshot)SNAPSHOT_INIT;
 	g->snapshot.vm = *vm;
 	g->ledger = (struct ledger)LEDGER_INIT;
+	g->populate = (struct populate_history)POPULATE_HISTORY_INIT;
 	g->mover = (struct mover)MOVER_INIT;
 	g->is_due = true;
 	return g;
@@ -40,6 +41,7 @@ struct guest *guest_free(struct guest *g)
 	snapshot_clear(&g->snapshot);
 	diagnosis_clear(&g->diagnosis);
 	ledger_clear(&g->ledger);
+	populate_clear(&g->populate);
 	mover_clear(&g->mover);
 	plan_clear(&g->plan);
 	free(g->news);
@@ -71,6 +73,8 @@ void guest_apply_policy(struct guest *g, const struct config *c)
 	g->rule = config_find_rule(c, &g->snapshot.vm);
 	*p = g->rule ? g->rule->policy : c->policy;
 	p->is_paused = is_paused;
+	if (g->populate.wish != POPULATE_WISH_NONE)
+		p->populate = POPULATE_HUGE;
 	if (strcmp(monitor, p->monitor) != 0)
 		guest_forget_facts(g); /* what another monitor told is not known of this one */
 	if (g->snapshot.policy.placement == PLACEMENT_OFF)

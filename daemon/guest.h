@@ -11,6 +11,7 @@
 #include "ledger.h"
 #include "mover.h"
 #include "plan.h"
+#include "populate.h"
 #include "process.h"
 #include "pulse.h"
 #include "run.h"
@@ -60,6 +61,8 @@ struct guest {
 	struct snapshot snapshot; /* survey + sights of the last look; vm identity */
 	struct diagnosis diagnosis;
 	struct ledger ledger;
+	struct populate_history populate;
+	uint64_t populate_ticket; /* the wish to populate is over with this cycle */
 	/* Where there are several nodes (guest_has_nodes()). */
 	struct mover mover;
 	struct whereabouts whereabouts; /* as of the last diagnosis, or reading of the vCPUs */

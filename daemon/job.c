@@ -9,6 +9,7 @@
 #include "collapse.h"
 #include "confirm.h"
 #include "descriptors.h"
+#include "fill.h"
 #include "hostfacts.h"
 #include "inventory.h"
 #include "kvm_debugfs.h"
@@ -152,6 +153,7 @@ static int look_before(struct job *j)
 		return look_pages(&j->look, j->start, j->end, &j->before, &j->n_before);
 	case ACTION_PLACE:
 		return look_wide(j, &j->before, &j->n_before);
+	case ACTION_POPULATE:
 	case ACTION_REMAP:
 	case ACTION_KIND_MAX:
 		break;
@@ -199,6 +201,9 @@ static struct outcome act(struct sys *sys, const struct job *j)
 	if (j->action.kind == ACTION_PLACE)
 		return place_act(sys, j->process, &j->action, j->before, j->n_before,
 				 &j->look.geometry);
+	if (j->action.kind == ACTION_POPULATE)
+		return fill_act(sys, j->process, &j->action, &j->ground, j->before, j->n_before,
+				&j->look.geometry);
 	return collapse_act(sys, j->process, &j->action, &j->look.geometry);
 }
 

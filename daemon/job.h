@@ -41,6 +41,7 @@ struct job {
 	bool is_alone;		     /* ACT: never beside another such job of its guest */
 	bool is_dry_run;	     /* ACT: everything but the call */
 	struct action action;
+	struct region ground; /* ACT populate: the mapping; its path is not here */
 	/* ACT: the second look covers this and is cut to [start, end): the region, where the kernel
 	 * has no PAGEMAP_SCAN and tells huge from small only for a whole VMA. Else empty. */
 	hva_t wide_start, wide_end;

@@ -150,7 +150,8 @@ static void finish_look(struct manager *m, struct guest *g)
 	g->looked_ns = manager_now_ns(m);
 	log_vm(LOG_DEBUG, s->vm.name, "looked at %zu regions: %zu runs, %llu us of CPU so far",
 	       s->n_regions, s->n_sights, (unsigned long long)(g->look_cpu_ns / 1000));
-	if (ledger_observe(&g->ledger, &g->snapshot, g->looked_ns) < 0)
+	if (ledger_observe(&g->ledger, &g->snapshot, g->looked_ns) < 0 ||
+	    populate_observe(&g->populate, &g->snapshot, g->looked_ns) < 0)
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while comparing looks");
 	g->is_counted = false;
 	cycle_decide(m, g);
@@ -208,6 +209,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	log_vm(LOG_NOTICE, g->snapshot.vm.name,
 	       "the process executes another program now: looked at as new");
 	ledger_clear(&g->ledger);
+	populate_clear(&g->populate);
 	mover_clear(&g->mover);
 	guest_forget_facts(g);
 	guest_forget_counts(g);

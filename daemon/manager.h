@@ -45,4 +45,7 @@ int manager_config_text(struct manager *m, char **ret);
 /* Looks at and serves the VM at once, ignoring its holds of kind busy-retry. *ret_ticket: the
  * request is done when the VM's "cycles" in status is at least the ticket. */
 int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket);
+/* The same, and gives memory that was never there huge pages; forced: also such as the guest may
+ * have given back (populate.h). */
+int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_t *ret_ticket);
 int manager_pause(struct manager *m, const char *who, bool is_paused);

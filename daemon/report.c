@@ -254,6 +254,7 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	json_object_object_add(o, "actions", actions);
 	json_add_u64(o, "remap_bytes", plan.remap_bytes);
 	json_add_u64(o, "place_bytes", plan.place_bytes);
+	json_add_u64(o, "populate_bytes", plan.populate_bytes);
 	json_add_u64(o, "copy_bytes", plan.copy_bytes);
 	json_add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
 	json_add_text(o, "copies_held", reason_slug(g->snapshot.copies_held));

@@ -112,9 +112,24 @@ static void drop_holds_of_refusals(struct ledger *l)
 
 	for (size_t i = 0; i < l->n_holds; i++)
 		if (l->holds[i].reason != REASON_BUSY_RETRY &&
-		    l->holds[i].reason != REASON_KERNEL_REFUSED)
+		    l->holds[i].reason != REASON_KERNEL_REFUSED &&
+		    !populate_is_refusal(l->holds[i].reason))
 			l->holds[kept++] = l->holds[i];
 	l->n_holds = kept;
+}
+
+static uint64_t start_asked(struct manager *m, struct guest *g)
+{
+	uint64_t ticket = g->cycles + (g->phase == PHASE_IDLE ? 1 : 2);
+
+	drop_holds_of_refusals(&g->ledger);
+	g->is_due = true;
+	g->is_asked_for = true;
+	g->not_before_ns = 0;
+	if (manager_may_start(m, g))
+		cycle_start(m, g);
+	manager_wake_at(m, 0);
+	return ticket;
 }
 
 int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
@@ -122,16 +137,21 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
 	struct guest *g;
 	int r = find_called(m, who, &g);
 
+	if (r == 0)
+		*ret_ticket = start_asked(m, g);
+	return r;
+}
+
+/* The survey of the cycle that comes takes the wish into the policy (guest_apply_policy()). */
+int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_t *ret_ticket)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
 	if (r < 0)
 		return r;
-	drop_holds_of_refusals(&g->ledger);
-	g->is_due = true;
-	g->is_asked_for = true;
-	g->not_before_ns = 0;
-	*ret_ticket = g->cycles + (g->phase == PHASE_IDLE ? 1 : 2);
-	if (manager_may_start(m, g))
-		cycle_start(m, g);
-	manager_wake_at(m, 0);
+	g->populate.wish = is_forced ? POPULATE_WISH_FORCED : POPULATE_WISH_ASKED;
+	g->populate_ticket = *ret_ticket = start_asked(m, g);
 	return 0;
 }
 

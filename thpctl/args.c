@@ -27,6 +27,7 @@ enum option_id {
 	OPTION_DRY_RUN,
 	OPTION_PROBE,
 	OPTION_COPY,
+	OPTION_FORCE,
 };
 
 #define BIT(option)	   (1u << ((option)-OPTION_WAIT))
@@ -51,6 +52,10 @@ static const struct {
 	[VERB_COLLAPSE] = {"collapse", 1, 1, BIT(OPTION_WAIT) | BIT(OPTION_TARGET),
 			   "VM [--wait] [--target=PCT]",
 			   "Serve a VM now; exit status 3 if it ends below PCT huge"},
+	[VERB_POPULATE] = {"populate", 1, 1,
+			   BIT(OPTION_WAIT) | BIT(OPTION_TARGET) | BIT(OPTION_FORCE),
+			   "VM [--wait] [--target=PCT] [--force]",
+			   "Give memory that VM never touched huge pages now"},
 	[VERB_PAUSE] = {"pause", 1, 1, 0, "VM", "Leave a VM alone until it is resumed"},
 	[VERB_RESUME] = {"resume", 1, 1, 0, "VM", "Serve a paused VM again"},
 	[VERB_DOCTOR] = {"doctor", 0, 0, 0, "",
@@ -91,6 +96,7 @@ static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 	{"probe", no_argument, NULL, OPTION_PROBE},
 	{"copy", no_argument, NULL, OPTION_COPY},
+	{"force", no_argument, NULL, OPTION_FORCE},
 	{NULL, 0, NULL, 0},
 };
 
@@ -189,6 +195,9 @@ static int take_verb_option(int option, struct args *a)
 		return 0;
 	case OPTION_COPY:
 		a->is_copying = true;
+		return 0;
+	case OPTION_FORCE:
+		a->is_forced = true;
 		return 0;
 	case OPTION_SIZE:
 		return args_parse_size(optarg, &a->size_bytes);

@@ -17,6 +17,7 @@ enum verb {
 	VERB_NUMA,
 	VERB_PLAN,
 	VERB_COLLAPSE,
+	VERB_POPULATE,
 	VERB_PAUSE,
 	VERB_RESUME,
 	VERB_DOCTOR,
@@ -47,6 +48,7 @@ struct args {
 	bool is_dry_run;	   /* --dry-run */
 	bool is_probing;	   /* --probe */
 	bool is_copying;	   /* --copy */
+	bool is_forced;		   /* --force */
 	uint64_t size_bytes;	   /* --size; 0: not given */
 	uint64_t align_bytes;	   /* --align: 2 MiB or 1 GiB */
 	enum verb verb;

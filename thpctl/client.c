@@ -222,10 +222,11 @@ int client_call(struct client *c, const char *method, const char *first, const c
 	return r < 0 ? r : 0;
 }
 
-int client_call_u64(struct client *c, const char *method, const char *first, uint64_t *ret)
+int client_call_u64(struct client *c, const char *method, const char *first, const char *second,
+		    uint64_t *ret)
 {
 	sd_bus_message *reply = NULL;
-	int r = call(c, method, first, NULL, &reply);
+	int r = call(c, method, first, second, &reply);
 
 	if (r >= 0) {
 		r = sd_bus_message_read(reply, "t", ret);

@@ -20,7 +20,8 @@ int client_call(struct client *c, const char *method, const char *first, const c
 		char **ret_text);
 
 /* The same for an answer that is a number. */
-int client_call_u64(struct client *c, const char *method, const char *first, uint64_t *ret);
+int client_call_u64(struct client *c, const char *method, const char *first, const char *second,
+		    uint64_t *ret);
 
 /* What went wrong in the last call, and what helps. Printable. */
 const char *client_problem(const struct client *c);

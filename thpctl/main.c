@@ -13,6 +13,7 @@ static int (*const run[VERB_MAX])(const struct args *) = {
 	[VERB_NUMA] = verb_numa,
 	[VERB_PLAN] = verb_plan,
 	[VERB_COLLAPSE] = verb_collapse,
+	[VERB_POPULATE] = verb_populate,
 	[VERB_PAUSE] = verb_pause,
 	[VERB_RESUME] = verb_resume,
 	[VERB_DOCTOR] = verb_doctor,

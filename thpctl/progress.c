@@ -51,6 +51,7 @@ void progress_read(struct json_object *vm, struct progress *ret)
 		.resident_bytes = field_u64_or_0(vm, "resident_bytes"),
 		.remappable_bytes = field_u64_or_0(vm, "remappable_bytes"),
 		.copyable_bytes = field_u64_or_0(vm, "copyable_bytes"),
+		.to_populate_bytes = field_u64_or_0(field_object(vm, "reasons"), "to-populate"),
 		.unknown_bytes = field_u64_or_0(vm, "unknown_bytes"),
 		.is_paused = field_is_true(vm, "paused"),
 	};
@@ -80,9 +81,9 @@ bool progress_differs(const struct progress *a, const struct progress *b)
 
 static size_t put_bar(const struct progress *p, char *bar)
 {
-	size_t n = p->resident_bytes == 0 ? 0
-					  : (size_t)((unsigned __int128)p->huge_bytes * BAR_CELLS /
-						     p->resident_bytes);
+	/* What is to be populated will be resident. */
+	unsigned __int128 all = (unsigned __int128)p->resident_bytes + p->to_populate_bytes;
+	size_t n = all == 0 ? 0 : (size_t)((unsigned __int128)p->huge_bytes * BAR_CELLS / all);
 
 	if (n > BAR_CELLS)
 		n = BAR_CELLS;
@@ -96,7 +97,7 @@ static size_t put_bar(const struct progress *p, char *bar)
 void progress_format(const struct progress *p, bool has_bar, bool is_raw, char *text, size_t size)
 {
 	char bar[BAR_CELLS + 4] = "", share[FORMAT_MAX], left[FORMAT_MAX];
-	uint64_t left_bytes = p->remappable_bytes + p->copyable_bytes;
+	uint64_t left_bytes = p->remappable_bytes + p->copyable_bytes + p->to_populate_bytes;
 
 	if (has_bar)
 		(void)put_bar(p, bar);

@@ -11,6 +11,7 @@
 struct progress {
 	uint64_t cycles, pid;
 	uint64_t huge_bytes, resident_bytes, remappable_bytes, copyable_bytes, unknown_bytes;
+	uint64_t to_populate_bytes;
 	bool is_paused;
 	char phase[16]; /* printable */
 };

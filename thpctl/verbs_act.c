@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Verbs that steer: collapse, pause, resume, reload. */
+/* Verbs that steer: collapse, populate, pause, resume, reload. */
 #include <string.h>
 #include <time.h>
 
@@ -28,8 +28,9 @@ int verb_reload(const struct args *a)
 	return verbs_ask(a, "Reload", NULL, NULL, NULL) < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-/* A collapse that is waited for. */
+/* A request whose end can be waited for. */
 struct wait {
+	const char *method, *how; /* how: NULL where the method takes none */
 	const struct args *args;
 	struct client *client;
 	char name[NAME_MAX_BYTES]; /* printable */
@@ -85,7 +86,7 @@ static int begin(struct wait *w, const char *who)
 	if (refresh(w, who, &vm) < 0)
 		return -EIO;
 	/* The call comes first in any case: it is the daemon that knows names. */
-	if (client_call_u64(w->client, "Collapse", who, &w->ticket) < 0)
+	if (client_call_u64(w->client, w->method, who, w->how, &w->ticket) < 0)
 		return fail(client_problem(w->client));
 	if (!vm && (refresh(w, who, &vm) < 0 || !vm))
 		return fail("the VM ended");
@@ -153,7 +154,7 @@ static int judge_target(const struct wait *w)
 	return EXIT_TARGET_MISSED;
 }
 
-static int wait_for_collapse(struct wait *w, const char *who)
+static int wait_for_end(struct wait *w, const char *who)
 {
 	if (begin(w, who) < 0 || follow(w) < 0)
 		return EXIT_FAILED;
@@ -161,9 +162,9 @@ static int wait_for_collapse(struct wait *w, const char *who)
 	return judge_target(w);
 }
 
-static int request_collapse(struct wait *w, const char *who)
+static int request(struct wait *w, const char *who)
 {
-	if (client_call_u64(w->client, "Collapse", who, &w->ticket) < 0) {
+	if (client_call_u64(w->client, w->method, who, w->how, &w->ticket) < 0) {
 		(void)fail(client_problem(w->client));
 		return EXIT_FAILED;
 	}
@@ -172,9 +173,10 @@ static int request_collapse(struct wait *w, const char *who)
 	return EXIT_OK;
 }
 
-int verb_collapse(const struct args *a)
+static int ask(const struct args *a, const char *method, const char *how)
 {
-	struct wait w = {.args = a, .is_terminal = isatty(STDERR_FILENO)};
+	struct wait w = {
+		.method = method, .how = how, .args = a, .is_terminal = isatty(STDERR_FILENO)};
 	_free_ char *problem = NULL;
 	int status;
 
@@ -182,9 +184,18 @@ int verb_collapse(const struct args *a)
 		(void)fail(problem ? problem : "out of memory");
 		return EXIT_FAILED;
 	}
-	status = a->is_waiting ? wait_for_collapse(&w, a->words[0])
-			       : request_collapse(&w, a->words[0]);
+	status = a->is_waiting ? wait_for_end(&w, a->words[0]) : request(&w, a->words[0]);
 	(void)json_object_put(w.status);
 	(void)client_close(w.client);
 	return status;
+}
+
+int verb_collapse(const struct args *a)
+{
+	return ask(a, "Collapse", NULL);
+}
+
+int verb_populate(const struct args *a)
+{
+	return ask(a, "Populate", a->is_forced ? "force" : "");
 }

@@ -76,6 +76,7 @@ static void print_notes(FILE *f, struct json_object *plan, struct json_object *a
 		      f);
 	print_kind(f, actions, "remap", "mapped huge in place", is_raw);
 	print_kind(f, actions, "place", "moved to another node, within [Budget]", is_raw);
+	print_kind(f, actions, "populate", "given huge pages, within [Budget]", is_raw);
 	print_kind(f, actions, "copy", "copied into huge pages, within [Budget]", is_raw);
 	if (deferred > 0)
 		print_deferred(f, plan, deferred, is_raw);

@@ -22,6 +22,15 @@ static bool needs_placing(const struct action *a, const struct sight *sights, si
 	return false;
 }
 
+/* Of what is populated only the blocks that are still empty count (kernel/fill.h). */
+static bool needs_populating(const struct sight *sights, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sights[i].seen == SEEN_NOTHING && !(sights[i].flags & SIGHT_GUARD))
+			return true;
+	return false;
+}
+
 bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
 			 uint16_t min_populated_bp, const struct mmu_geometry *g)
 {
@@ -29,6 +38,8 @@ bool action_is_confirmed(const struct action *a, const struct sight *sights, siz
 
 	if (a->kind == ACTION_PLACE)
 		return needs_placing(a, sights, n);
+	if (a->kind == ACTION_POPULATE)
+		return needs_populating(sights, n);
 	for (size_t i = 0; i < n; i++) {
 		if (!sight_allows(a, &sights[i], min_populated_bp))
 			return false;

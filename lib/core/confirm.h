@@ -8,7 +8,8 @@
 /* Whether a fresh look (sorted sights of the target's range) still allows the action: for a copy
  * every block is fully counted and populated enough for the policy, nothing swapped, guarded
  * or copied; for a remap every block is huge already or a folio of block size. Blocks without a
- * sight are not confirmed. For a move: something is still elsewhere. Pure. */
+ * sight are not confirmed. For a move: something is still elsewhere. For populating: something is
+ * still empty. Pure. */
 bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
 			 uint16_t min_populated_bp, const struct mmu_geometry *g);
 

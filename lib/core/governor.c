@@ -148,7 +148,7 @@ uint64_t governor_place_allowance(struct governor *g, const struct host *host, i
 
 static bool costs_bandwidth(const struct action *a)
 {
-	return a->kind == ACTION_COPY || a->kind == ACTION_PLACE;
+	return a->kind != ACTION_REMAP;
 }
 
 void governor_spend(struct governor *g, const struct action *a)
@@ -169,7 +169,7 @@ void governor_settle(struct governor *g, const struct action *a, const struct ou
 	if (o->err == ECANCELED && !is_unlimited(g))
 		g->tokens_bytes =
 			min_u64(sat_add_u64(g->tokens_bytes, a->target.bytes), burst_bytes(g));
-	if (a->kind != ACTION_COPY)
+	if (a->kind == ACTION_PLACE)
 		return;
 	if (o->err == 0) {
 		g->enomem_strikes = 0;

@@ -2,6 +2,7 @@
 #include "judge.h"
 
 #include "headroom.h"
+#include "populate.h"
 
 static struct judgement judgement_of(enum block_state state, enum reason reason)
 {
@@ -164,16 +165,21 @@ struct judgement judge_held(const struct judgement *j, const struct sight *sight
 	if ((j->state == BLOCK_SPARSE || j->state == BLOCK_EMPTY) &&
 	    hold_reason == REASON_LOST_PAGES)
 		held.reason = hold_reason;
+	if (j->state == BLOCK_EMPTY && populate_is_refusal(hold_reason))
+		held.reason = hold_reason;
 	return held;
 }
 
-struct judgement judge_policy(const struct judgement *j, const struct snapshot *s)
+struct judgement judge_policy(const struct judgement *j, const struct snapshot *s,
+			      const struct region *r)
 {
 	const struct policy *p = &s->policy;
 	struct judgement judged = *j;
 	bool may = (j->state == BLOCK_REMAPPABLE && p->may_remap) ||
 		   (j->state == BLOCK_COPYABLE && p->may_copy);
 
+	if (j->state == BLOCK_EMPTY && j->reason == REASON_NEVER_TOUCHED)
+		judged.reason = populate_reason(s, r);
 	if (j->state != BLOCK_REMAPPABLE && j->state != BLOCK_COPYABLE)
 		return judged;
 	if (p->is_paused)

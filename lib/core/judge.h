@@ -32,5 +32,7 @@ struct judgement judge_barred(const struct judgement *j, const struct sight *sig
 struct judgement judge_held(const struct judgement *j, const struct sight *sight,
 			    enum reason hold_reason);
 
-/* Policy, pause and what holds up copies on this host change the reason, never the state. */
-struct judgement judge_policy(const struct judgement *j, const struct snapshot *s);
+/* Policy, pause, what holds up copies on this host, and whether holes are populated change the
+ * reason, never the state. */
+struct judgement judge_policy(const struct judgement *j, const struct snapshot *s,
+			      const struct region *r);

@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "holds.h"
+#include "populate.h"
 #include "sights.h"
 
 #define NS_PER_MIN (UINT64_C(60) * 1000000000)
@@ -116,10 +117,28 @@ static int learn_refusal(struct lesson *lesson, const struct part *p)
 	return refuse(lesson->ledger, p->start, lesson->block, lesson->now_ns);
 }
 
+/* What is still empty after it was to be populated would be asked for again at once. */
+static int learn_populate(struct lesson *lesson, const struct part *p)
+{
+	const struct hold h = {
+		.start = p->start,
+		.end = p->end,
+		.until_ns = sat_add_u64(lesson->now_ns, REFUSED_NS),
+		.strikes = 1,
+		.reason = populate_refusal(lesson->err),
+	};
+
+	if (h.reason == REASON_NONE || p->seen != SEEN_NOTHING)
+		return 0;
+	return hold_list_set(&lesson->ledger->holds, &lesson->ledger->n_holds, &h);
+}
+
 static int learn_part(struct lesson *lesson, const struct part *p)
 {
 	if (p->seen == SEEN_HUGE)
 		return succeed(lesson->ledger, p->start, p->end);
+	if (lesson->kind == ACTION_POPULATE)
+		return learn_populate(lesson, p);
 	switch (lesson->err) {
 	case EINVAL:
 		return learn_refusal(lesson, p);
@@ -151,7 +170,7 @@ static void learn_memcg(struct ledger *l, const struct action *a, int err, uint6
 	if (err == EBUSY) {
 		l->memcg_strikes = one_more(l->memcg_strikes);
 		l->memcg_until_ns = sat_add_u64(now_ns, backoff_ns(l->memcg_strikes));
-	} else if (err == 0 && a->kind == ACTION_COPY) {
+	} else if (err == 0 && (a->kind == ACTION_COPY || a->kind == ACTION_POPULATE)) {
 		l->memcg_strikes = 0;
 		l->memcg_until_ns = 0;
 	}

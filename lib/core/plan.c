@@ -78,6 +78,11 @@ static bool is_copyable(const struct run *run)
 	       (run->state == BLOCK_UNKNOWN && run->reason == REASON_FOLIO_UNKNOWN);
 }
 
+static bool is_to_populate(const struct run *run)
+{
+	return run->state == BLOCK_EMPTY && run->reason == REASON_TO_POPULATE;
+}
+
 /* The move under way takes it. Not what can be remapped: that costs nothing, and moves huge
  * afterwards. */
 static bool is_to_move(const struct maker *m, const struct run *run, const struct home_piece *p)
@@ -291,11 +296,40 @@ static int plan_places(struct maker *m, const struct diagnosis *d)
 	return r;
 }
 
+/* What moves and populating left of the allowance, in whole blocks. */
+static uint64_t allowance_left(const struct maker *m)
+{
+	uint64_t spent = m->plan->place_bytes + m->plan->populate_bytes;
+
+	return align_down(sat_sub_u64(m->limits->copy_allowance_bytes, spent),
+			  block_bytes(&m->s->geometry));
+}
+
+/* Other than a copy it frees nothing: all of it together has to find room in the memory cgroup.
+ * What does not is not put off, since waiting makes no room. */
+static int plan_populates(struct maker *m, const struct spans *spans)
+{
+	uint64_t left = allowance_left(m), call = copy_call_bytes(m),
+		 room = align_down(headroom_for_copy(&m->s->vm), block_bytes(&m->s->geometry));
+
+	for (size_t i = 0; i < spans->n_items && call > 0 && room > 0; i++) {
+		const struct span *span = &spans->items[i];
+		uint64_t done = 0, most = min_u64(span->bytes, room);
+		int r = slice_span(m, ACTION_POPULATE, span, min_u64(most, left), call, &done);
+
+		if (r < 0)
+			return r;
+		left -= done;
+		room -= done;
+		m->plan->populate_bytes += done;
+		m->plan->deferred_populate_bytes += most - done;
+	}
+	return 0;
+}
+
 static int plan_copies(struct maker *m, const struct spans *spans)
 {
-	uint64_t allowance = sat_sub_u64(m->limits->copy_allowance_bytes, m->plan->place_bytes);
-	uint64_t left = align_down(allowance, block_bytes(&m->s->geometry)),
-		 call = copy_call_bytes(m);
+	uint64_t left = allowance_left(m), call = copy_call_bytes(m);
 
 	for (size_t i = 0; i < spans->n_items; i++) {
 		const struct span *span = &spans->items[i];
@@ -315,14 +349,23 @@ static int plan_copies(struct maker *m, const struct spans *spans)
 
 static int plan_kind(struct maker *m, const struct diagnosis *d, enum action_kind kind)
 {
+	static const run_filter wanted[ACTION_KIND_MAX] = {
+		[ACTION_REMAP] = is_remappable,
+		[ACTION_COPY] = is_copyable,
+		[ACTION_POPULATE] = is_to_populate,
+	};
+	static int (*const make[ACTION_KIND_MAX])(struct maker *, const struct spans *) = {
+		[ACTION_REMAP] = plan_remaps,
+		[ACTION_COPY] = plan_copies,
+		[ACTION_POPULATE] = plan_populates,
+	};
 	struct spans spans = {0};
-	int r = collect_spans(m, d, kind == ACTION_REMAP ? is_remappable : is_copyable, false,
-			      &spans);
+	int r = collect_spans(m, d, wanted[kind], false, &spans);
 
 	if (r == 0 && kind == ACTION_REMAP && spans.n_items > 0)
 		qsort(spans.items, spans.n_items, sizeof(*spans.items), compare_spans);
 	if (r == 0)
-		r = kind == ACTION_REMAP ? plan_remaps(m, &spans) : plan_copies(m, &spans);
+		r = make[kind](m, &spans);
 	free(spans.items);
 	return r;
 }
@@ -340,6 +383,8 @@ int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct 
 		r = plan_kind(&m, d, ACTION_REMAP);
 	if (r == 0 && may_act && limits->home.nodes)
 		r = plan_places(&m, d);
+	if (r == 0 && may_act)
+		r = plan_kind(&m, d, ACTION_POPULATE);
 	if (r == 0 && may_act && policy->may_copy)
 		r = plan_kind(&m, d, ACTION_COPY);
 	if (r < 0) {

@@ -10,9 +10,9 @@
 struct plan {
 	struct action *actions; /* owned; in the order in which they should be started */
 	size_t n_actions;
-	uint64_t remap_bytes, copy_bytes, place_bytes; /* what is planned now */
+	uint64_t remap_bytes, copy_bytes, place_bytes, populate_bytes; /* what is planned now */
 	/* Would pay, but is beyond the allowance. */
-	uint64_t deferred_copy_bytes, deferred_place_bytes;
+	uint64_t deferred_copy_bytes, deferred_place_bytes, deferred_populate_bytes;
 };
 
 #define PLAN_INIT \
@@ -36,7 +36,8 @@ struct plan_limits {
 };
 
 /* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of whole
- * folios first (what may be remapped moves when it is huge); then copies by address within the
+ * folios first (what may be remapped moves when it is huge); then what is populated, by address,
+ * never more than the VM's memory cgroup has room for; then copies by address within the
  * allowance, but for what is to be moved: it would be huge on the wrong node. No action holds a
  * block that is not remappable (copyable, or folio-unknown; to be moved: mover.h), none crosses a
  * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "governor.h"
+#include "populate.h"
 #include "sights.h"
 
 static uint64_t present_in(const struct sight *s, hva_t start, hva_t end,
@@ -18,10 +19,10 @@ static uint64_t present_in(const struct sight *s, hva_t start, hva_t end,
 }
 
 /* Blocks known to have had holes. What a remap maps is one folio, resident as a whole however much
- * of it was mapped. */
+ * of it was mapped; and to populate is to fill holes. */
 static bool had_holes(enum action_kind kind, const struct sight *before)
 {
-	if (kind == ACTION_REMAP && before->seen == SEEN_FOLIO)
+	if (kind == ACTION_POPULATE || (kind == ACTION_REMAP && before->seen == SEEN_FOLIO))
 		return false;
 	return before->seen == SEEN_NOTHING ||
 	       (before->seen != SEEN_UNKNOWN && before->seen != SEEN_HUGE &&
@@ -100,10 +101,12 @@ static enum reason reason_of_errno(int err)
 }
 
 /* ENOMEM also says that the mapping is gone: then it is no lack of memory. */
-static enum reason reason_of_failure(const struct outcome *o, const struct sight *after,
-				     size_t n_after)
+static enum reason reason_of_failure(const struct action *a, const struct outcome *o,
+				     const struct sight *after, size_t n_after)
 {
-	return reason_of_errno(n_after > 0 ? outcome_node_errno(o, 0, after, n_after) : o->err);
+	bool is_told = n_after > 0 && a->kind != ACTION_POPULATE;
+
+	return reason_of_errno(is_told ? outcome_node_errno(o, 0, after, n_after) : o->err);
 }
 
 static enum reason reason_of_stay(int err)
@@ -189,7 +192,9 @@ struct verdict verify_action(const struct action *a, const struct outcome *o,
 		v.reason = REASON_NONE;
 	else if (o->err == 0 && was_not_looked_at(after, n_after, a, g))
 		v.reason = REASON_NOT_LOOKED_YET;
+	else if (a->kind == ACTION_POPULATE && populate_refusal(o->err) != REASON_NONE)
+		v.reason = populate_refusal(o->err);
 	else
-		v.reason = reason_of_failure(o, after, n_after);
+		v.reason = reason_of_failure(a, o, after, n_after);
 	return v;
 }

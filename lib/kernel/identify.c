@@ -103,6 +103,18 @@ static bool is_qemu(const struct vm *vm)
 	return strstr(program, "qemu") || strstr(program, "kvm");
 }
 
+/* It waits for a migration, or starts from an image: its guest ran before. */
+static bool is_to_be_restored(const char *text, size_t size)
+{
+	struct scanner s = {.at = text, .end = text + size}, argument;
+
+	while (cmdline_next(&s, &argument))
+		if (cmdline_is_option(argument, "incoming") ||
+		    cmdline_is_option(argument, "loadvm") || cmdline_is_option(argument, "restore"))
+			return true;
+	return false;
+}
+
 static void take_cmdline(const char *text, size_t size, struct vm *vm)
 {
 	char name[VM_TEXT_MAX], uuid[sizeof(vm->uuid)];
@@ -110,6 +122,7 @@ static void take_cmdline(const char *text, size_t size, struct vm *vm)
 	cmdline_parse_qemu(text, size, name, sizeof(name), uuid, sizeof(uuid));
 	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
 	vm->bound_nodes = qemu_bound_nodes(text, size);
+	vm->is_restored = is_to_be_restored(text, size);
 	if (vm->name[0] == '\0')
 		vm_sanitize(vm->name, sizeof(vm->name), name);
 }
@@ -172,6 +185,7 @@ int vm_identify(struct sys *sys, const struct process *p, struct vm *ret)
 		.pid = p->pid,
 		.starttime = p->starttime,
 		.memcg_headroom_bytes = UINT64_MAX,
+		.age_ns = UINT64_MAX,
 	};
 	int r = read_facts(sys, p, &vm);
 
@@ -191,6 +205,7 @@ int vm_refresh(struct sys *sys, const struct process *p, struct vm *vm)
 
 	fresh.is_thp_disabled = false;
 	fresh.allowed_nodes = 0;
+	fresh.age_ns = process_age_ns(sys, p);
 	r = read_facts(sys, p, &fresh);
 	if (r < 0)
 		return r;

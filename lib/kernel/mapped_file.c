@@ -19,14 +19,14 @@ static bool is_file_of(const struct statx *st, const struct region *r)
 
 /* Held by its place first: the VMM may have mapped another file here, and what it is has to be
  * known before it is opened, which a device or a file system of the VMM's own would notice. */
-static int hold_file(const struct process *p, const struct region *r, struct statx *st)
+static int hold_file(int dirfd, const struct region *r, struct statx *st)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)r->start,
 		       (unsigned long long)r->end);
-	fd = openat(p->dirfd, path, O_PATH | O_CLOEXEC);
+	fd = openat(dirfd, path, O_PATH | O_CLOEXEC);
 	if (fd < 0 ||
 	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) < 0 ||
 	    !is_file_of(st, r))
@@ -34,14 +34,22 @@ static int hold_file(const struct process *p, const struct region *r, struct sta
 	return TAKE_FD(fd);
 }
 
-static int open_held(int held_fd)
+static int open_held(int held_fd, int flags)
 {
 	char path[32];
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held_fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
+}
+
+int mapped_file_open(int dirfd, const struct region *r, int flags)
+{
+	struct statx st;
+	_cleanup_close_ int held_fd = hold_file(dirfd, r, &st);
+
+	return held_fd < 0 ? -ESRCH : open_held(held_fd, flags);
 }
 
 static int add_extent(const struct region *r, const struct extent *x, struct extent **list,
@@ -78,7 +86,7 @@ int mapped_extents_read(int fd, uint64_t base_bytes, struct region *r, struct ex
 static int read_layout(struct sys *sys, int held_fd, struct region *r, struct extent **list,
 		       size_t *n, size_t max)
 {
-	_cleanup_close_ int fd = open_held(held_fd);
+	_cleanup_close_ int fd = open_held(held_fd, O_RDONLY);
 	struct storage storage;
 
 	/* Where the file system begins somewhere in another device (LVM), places say nothing. */
@@ -92,7 +100,7 @@ int mapped_file_read(struct sys *sys, const struct process *p, struct region *r,
 		     struct extent **list, size_t *n, size_t max)
 {
 	struct statx st;
-	_cleanup_close_ int fd = hold_file(p, r, &st);
+	_cleanup_close_ int fd = hold_file(p->dirfd, r, &st);
 
 	r->can_dax = storage_device_can_dax(sys, r->dev_major, r->dev_minor);
 	if (fd < 0 || !(st.stx_attributes_mask & STATX_ATTR_DAX))

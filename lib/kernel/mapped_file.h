@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The file behind a mapping of guest RAM, as far as DAX goes: whether it is mapped directly, and
+/* The file behind a mapping of guest RAM; as far as DAX goes: whether it is mapped directly, and
  * how it lies. */
 
 #include "process.h"
 #include "region.h"
 #include "layout.h"
+
+/* Opens the file (flags: how) that the process held by dirfd maps at r, if it is the one that the
+ * survey saw there; else -ESRCH. May wait. An fd or -errno. */
+int mapped_file_open(int dirfd, const struct region *r, int flags);
 
 /* Asks the inode and the device behind r, a mapping of a file on XFS or ext4 (others must not be
  * asked: a file system of the VMM's own may never answer). Fills r->is_dax, can_dax and the backing

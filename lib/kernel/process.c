@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "array.h"
 #include "cleanup.h"
 #include "parse.h"
 #include "procfs.h"
+
+#define NS_PER_S UINT64_C(1000000000)
 
 static int open_directory(struct sys *sys, pid_t pid)
 {
@@ -46,6 +50,23 @@ static int read_stat(const struct process *p, struct proc_stat *ret)
 static uint64_t mm_key_of(const struct proc_stat *stat)
 {
 	return stat->start_stack * UINT64_C(0x9e3779b97f4a7c15) ^ stat->start_code;
+}
+
+uint64_t process_age_ns(struct sys *sys, const struct process *p)
+{
+	char text[64];
+	ssize_t n = sys_read_at(sys->rootfd, "proc/uptime", text, sizeof(text));
+	long ticks_per_s = sysconf(_SC_CLK_TCK);
+	uint64_t uptime_s, began_s;
+
+	if (n <= 0 || ticks_per_s <= 0)
+		return UINT64_MAX;
+	text[strcspn(text, ".")] = '\0';
+	began_s = p->starttime / (uint64_t)ticks_per_s;
+	if (parse_u64(text, &uptime_s) < 0 || uptime_s < began_s)
+		return UINT64_MAX;
+	uptime_s -= began_s;
+	return uptime_s > UINT64_MAX / NS_PER_S ? UINT64_MAX : uptime_s * NS_PER_S;
 }
 
 int process_read_identity(struct process *p)

@@ -39,6 +39,10 @@ int process_hold(struct sys *sys, pid_t pid, struct process *ret);
 /* Reads starttime and mm_key. May wait. */
 int process_read_identity(struct process *p);
 
+/* How long ago the process began, by the host's uptime and its starttime; UINT64_MAX: not known.
+ * Never waits. */
+uint64_t process_age_ns(struct sys *sys, const struct process *p);
+
 /* Opens the pagemap of the program that the process executes now. 1 if that is another one than at
  * the last call (or than process_read_identity() saw), 0 if not, -errno. pagemap_fd may stay
  * negative where reading is not permitted: looks then answer no-permission. May wait. */

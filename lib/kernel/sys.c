@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "hole.h"
 #include "parse.h"
 
 /* uapi numbers that Debian 12's headers may lack. */
@@ -61,6 +62,14 @@ static ssize_t real_collapse(struct sys *sys, int pidfd, pid_t pid, hva_t start,
 	(void)pid;
 	r = syscall(SYS_process_madvise, pidfd, &range, 1UL, ADVICE_COLLAPSE, 0U);
 	return r < 0 ? -errno : (ssize_t)r;
+}
+
+static int real_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r,
+			  hva_t block, uint64_t bytes)
+{
+	(void)sys;
+	(void)pid;
+	return hole_seed(dirfd, r, block, bytes);
 }
 
 static int real_pagemap_scan(struct sys *sys, int pagemap_fd, pid_t pid, struct pm_scan_arg *arg)
@@ -140,6 +149,7 @@ const struct sys_ops sys_real_ops = {
 	.pidfd_open = real_pidfd_open,
 	.pidfd_is_alive = real_pidfd_is_alive,
 	.collapse = real_collapse,
+	.seed_hole = real_seed_hole,
 	.pagemap_scan = real_pagemap_scan,
 	.pagemap_read = real_pagemap_read,
 	.kpageflags_read = real_kpageflags_read,

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "address.h"
+#include "region.h"
 
 /* PAGEMAP_SCAN (Linux 6.7), include/uapi/linux/fs.h; repeated here because Debian 12's headers are
  * older. */
@@ -45,6 +46,10 @@ struct sys_ops {
 	int (*pidfd_is_alive)(struct sys *sys, int pidfd); /* 1 alive, 0 gone */
 	/* process_madvise(MADV_COLLAPSE) of one range; bytes advised, or -errno. */
 	ssize_t (*collapse)(struct sys *sys, int pidfd, pid_t pid, hva_t start, uint64_t bytes);
+	/* Gives the file behind r, which the process held by dirfd maps, one small page at the
+	 * block's start, if the whole block is a hole in it (hole.h). 0 or -errno. */
+	int (*seed_hole)(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
+			 uint64_t bytes);
 	/* PAGEMAP_SCAN; number of regions filled. */
 	int (*pagemap_scan)(struct sys *sys, int pagemap_fd, pid_t pid, struct pm_scan_arg *arg);
 	/* pread of n 8-byte pagemap entries from page index first_page; entries read. 0 entries:

@@ -9,6 +9,7 @@ static const char *const kind_names[] = {
 	[ACTION_REMAP] = "remap",
 	[ACTION_COPY] = "copy",
 	[ACTION_PLACE] = "place",
+	[ACTION_POPULATE] = "populate",
 };
 
 static const char *const effect_names[] = {

@@ -14,6 +14,7 @@ enum action_kind {
 	ACTION_REMAP = 0, /* PTE-mapped folio of block size: map it huge in place, no copy */
 	ACTION_COPY,	  /* small folios: copy into a huge one */
 	ACTION_PLACE,	  /* move to another node, whole folios */
+	ACTION_POPULATE,  /* give holes of a shared file that were never filled huge folios */
 	ACTION_KIND_MAX,
 };
 

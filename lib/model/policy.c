@@ -74,3 +74,25 @@ int wide_from_name(const char *name, enum wide *ret)
 	*ret = (enum wide)r;
 	return 0;
 }
+
+static const char *const populate_names[] = {
+	[POPULATE_OFF] = "off",
+	[POPULATE_HUGE] = "huge",
+};
+
+static_assert(ARRAY_SIZE(populate_names) == POPULATE_MAX, "every way to populate has a name");
+
+const char *populate_name(enum populate populate)
+{
+	return name_of(populate_names, ARRAY_SIZE(populate_names), populate);
+}
+
+int populate_from_name(const char *name, enum populate *ret)
+{
+	int r = name_find(populate_names, ARRAY_SIZE(populate_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum populate)r;
+	return 0;
+}

@@ -44,6 +44,17 @@ int wide_from_name(const char *name, enum wide *ret);
 
 enum { POLICY_MONITOR_MAX = 256 };
 
+/* Memory that was never there: left to the guest's first touch, or given huge pages at the start.
+ */
+enum populate {
+	POPULATE_OFF = 0,
+	POPULATE_HUGE,
+	POPULATE_MAX,
+};
+
+const char *populate_name(enum populate populate); /* "off", "huge" */
+int populate_from_name(const char *name, enum populate *ret);
+
 struct policy {
 	enum mode mode;
 	bool may_remap;
@@ -63,7 +74,8 @@ struct policy {
 	uint64_t move_interval_ns; /* from the end of one move to the next */
 	enum wide wide;
 	uint64_t wide_stripe_bytes; /* whole blocks of it, at least one */
-	bool is_paused;		    /* by thpctl pause, not by configuration */
+	enum populate populate;
+	bool is_paused; /* by thpctl pause, not by configuration */
 	/* A QMP socket of its QEMU for thpd alone (qmp_path()); "": none. Where to ask is no fact
 	 * that a decision needs: it is not in a snapshot's JSON. */
 	char monitor[POLICY_MONITOR_MAX];

@@ -57,7 +57,9 @@ struct snapshot {
 	struct kvm_counts kvm, kvm_before;
 	enum answer is_migrating; /* the VMM says so; unknown: nobody was asked */
 	enum reason copies_held;  /* why no copy may start on this host now; none = they may */
-	bool is_truncated;	  /* a bound above was met */
+	/* Why holes are not populated where the policy says so; none = they may be. */
+	enum reason populate_held;
+	bool is_truncated; /* a bound above was met */
 };
 
 #define SNAPSHOT_INIT                 \

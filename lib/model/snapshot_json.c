@@ -67,6 +67,7 @@ WORDS(seen_word, seen_name, enum seen)
 WORDS(placement_word, placement_name, enum placement)
 WORDS(wide_word, wide_name, enum wide)
 WORDS(source_word, kvm_source_name, enum kvm_source)
+WORDS(populate_word, populate_name, enum populate)
 WORDS(reason_word, reason_slug, enum reason)
 
 static const struct field geometry_rows[] = {
@@ -113,9 +114,11 @@ static const struct field vm_rows[] = {
 	BOOL(vm, has_uffd),
 	BOOL(vm, has_vfio),
 	BOOL(vm, has_device_dax_1g),
+	BOOL(vm, is_restored),
 	BOOL(vm, is_thp_disabled),
 	UINT(vm, allowed_nodes),
 	UINT(vm, bound_nodes),
+	UINT(vm, age_ns),
 	UINT(vm, ksm_merged_pages),
 	UINT(vm, memcg_headroom_bytes),
 };
@@ -139,6 +142,7 @@ static const struct field policy_rows[] = {
 	UINT(policy, move_interval_ns),
 	WORD(policy, wide, wide_word, WIDE_MAX),
 	UINT(policy, wide_stripe_bytes),
+	WORD(policy, populate, populate_word, POPULATE_MAX),
 	BOOL(policy, is_paused),
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);
@@ -249,6 +253,7 @@ static const struct field snapshot_rows[] = {
 	STRUCT(snapshot, kvm_before, kvm_counts_shape, ),
 	WORD(snapshot, is_migrating, answer_word, ANSWER_MAX, ),
 	WORD(snapshot, copies_held, reason_word, REASON_MAX, ),
+	WORD(snapshot, populate_held, reason_word, REASON_MAX, ),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),
@@ -356,6 +361,8 @@ static struct snapshot unknown_snapshot(void)
 
 	s.host.is_uffd_seen = true;
 	s.vm.memcg_headroom_bytes = UINT64_MAX;
+	s.vm.age_ns = UINT64_MAX;
+	s.populate_held = REASON_POLICY_OFF;
 	return s;
 }
 

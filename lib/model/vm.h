@@ -27,9 +27,11 @@ struct vm {
 	bool has_vfio;		   /* holds /dev/vfio/ or /dev/iommu */
 	bool has_device_dax_1g;	   /* some VMA is device-dax with 1 GiB alignment: smaps must not be
 				      read */
+	bool is_restored;	   /* started to take over another VM's memory, or an image's */
 	bool is_thp_disabled;	   /* PR_SET_THP_DISABLE (THP_enabled: 0 in /proc/PID/status) */
 	node_set_t allowed_nodes;  /* where it may have memory (cpuset.mems); 0: not known */
 	node_set_t bound_nodes;	   /* where its VMM was told to bind its memory; 0: nowhere */
+	uint64_t age_ns;	   /* of the process, at the last survey; UINT64_MAX: not known */
 	uint64_t ksm_merged_pages; /* /proc/PID/ksm_merging_pages; 0 if unreadable */
 	uint64_t memcg_headroom_bytes; /* smallest max - current over the cgroup and its parents;
 					  UINT64_MAX = no limit or unknown */

@@ -8,6 +8,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "collapse.h"
+#include "fill.h"
 #include "confirm.h"
 #include "diagnose.h"
 #include "hostfacts.h"
@@ -60,6 +61,7 @@ static void vm_close(struct driver_vm *vm)
 		process_close(&vm->process);
 	vm->is_open = false;
 	ledger_clear(&vm->ledger);
+	populate_clear(&vm->populate);
 	mover_clear(&vm->mover);
 	snapshot_clear(&vm->snapshot);
 	diagnosis_clear(&vm->diagnosis);
@@ -137,6 +139,7 @@ static int survey(struct driver *d, struct driver_vm *vm)
 		r = vm_identify(&d->sys, &vm->process, &s->vm);
 	if (r == 0)
 		r = take_vcpus(vm);
+	s->vm.age_ns = vm->age_ns;
 	return r < 0 ? r : region_survey(&d->sys, &vm->process, &o, s);
 }
 
@@ -223,6 +226,9 @@ static int judge(struct driver *d, struct driver_vm *vm)
 {
 	int r = ledger_export(&vm->ledger, &vm->snapshot);
 
+	vm->snapshot.populate_held =
+		populate_held(&vm->populate, &vm->snapshot, model_now(d->model));
+
 	if (r == 0)
 		r = diagnose(&vm->snapshot, model_now(d->model), &vm->diagnosis);
 	if (r == 0)
@@ -248,6 +254,8 @@ static int observe_and_judge(struct driver *d, struct driver_vm *vm)
 {
 	int r = ledger_observe(&vm->ledger, &vm->snapshot, model_now(d->model));
 
+	if (r == 0)
+		r = populate_observe(&vm->populate, &vm->snapshot, model_now(d->model));
 	if (r == 0)
 		r = judge(d, vm);
 	for (size_t i = 0; r == 0 && i < vm->diagnosis.n_wants; i++)
@@ -359,7 +367,8 @@ static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act 
 
 	act->true_huge_after = true_huge(d, &act->action);
 	now_ns = model_now(d->model);
-	settled.err = outcome_node_errno(&act->outcome, r, after.list, after.n);
+	if (act->action.kind != ACTION_POPULATE)
+		settled.err = outcome_node_errno(&act->outcome, r, after.list, after.n);
 	governor_settle(&d->governor, &act->action, &settled, now_ns);
 	if (r == 0) {
 		act->is_verified = true;
@@ -379,6 +388,18 @@ static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act 
 	return r;
 }
 
+static struct outcome call(struct driver *d, struct driver_vm *vm, const struct action *a,
+			   const struct sights *before)
+{
+	const struct region *r = snapshot_find_region(&vm->snapshot, a->target.start);
+
+	if (a->kind == ACTION_PLACE)
+		return place_act(&d->sys, &vm->process, a, before->list, before->n, &d->geometry);
+	if (a->kind == ACTION_POPULATE)
+		return fill_act(&d->sys, &vm->process, a, r, before->list, before->n, &d->geometry);
+	return collapse_act(&d->sys, &vm->process, a, &d->geometry);
+}
+
 static int act_on(struct driver *d, struct driver_vm *vm, struct driver_act *act)
 {
 	struct sights before = {0};
@@ -389,11 +410,7 @@ static int act_on(struct driver *d, struct driver_vm *vm, struct driver_act *act
 	} else if (act->outcome.err == 0) {
 		call_hook(d, vm, DRIVER_CONFIRMED, &act->action);
 		act->at_ns = model_now(d->model);
-		act->outcome =
-			act->action.kind == ACTION_PLACE
-				? place_act(&d->sys, &vm->process, &act->action, before.list,
-					    before.n, &d->geometry)
-				: collapse_act(&d->sys, &vm->process, &act->action, &d->geometry);
+		act->outcome = call(d, vm, &act->action, &before);
 	}
 	call_hook(d, vm, DRIVER_ACTED, &act->action);
 	r = look_after(d, vm, act, &before);
@@ -430,7 +447,7 @@ static void abandon(struct driver *d, struct driver_vm *vm, size_t from)
 /* The next copies would fail as well, and each try may compact or reclaim (KERNEL.md 1.5). */
 static bool is_out_of_memory(const struct driver_act *act)
 {
-	return act->action.kind == ACTION_COPY &&
+	return act->action.kind != ACTION_REMAP && act->action.kind != ACTION_PLACE &&
 	       (act->outcome.err == ENOMEM || act->outcome.err == EBUSY);
 }
 

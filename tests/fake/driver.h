@@ -10,6 +10,7 @@
 #include "model_kernel.h"
 #include "mover.h"
 #include "plan.h"
+#include "populate.h"
 #include "process.h"
 #include "run.h"
 #include "snapshot.h"
@@ -44,6 +45,8 @@ struct driver_vm {
 	struct snapshot snapshot;
 	struct diagnosis diagnosis; /* after the cycle */
 	struct ledger ledger;
+	struct populate_history populate;
+	uint64_t age_ns; /* of the process at the surveys; the test's */
 	struct mover mover;
 	struct whereabouts whereabouts; /* after the cycle; where there are several nodes */
 	struct vcpu vcpus[4];		/* what a reading of them would say; the test's */

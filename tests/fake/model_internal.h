@@ -78,7 +78,7 @@ struct model {
 	struct fault_state *faults;	 /* owned */
 	size_t n_faults;
 	uint32_t scans_skip, scans_fail;
-	int scans_error;
+	int scans_error, seeds_error;
 	struct model_call *calls; /* owned */
 	size_t n_calls;
 	struct model_stats stats;
@@ -150,6 +150,10 @@ ssize_t model_collapse(struct sys *sys, int pidfd, pid_t pid, hva_t start, uint6
 int model_choose_faults(struct model *m, struct model_process *p, const struct model_call *c);
 /* Whether a fault is on in this call. */
 bool model_has_fault(const struct model *m, enum model_fault_kind kind);
+
+/* model_hole.c */
+int model_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
+		    uint64_t bytes);
 
 /* model_scan.c */
 int model_pagemap_scan(struct sys *sys, int fd, pid_t pid, struct pm_scan_arg *arg);

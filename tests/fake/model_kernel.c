@@ -322,6 +322,7 @@ const struct sys_ops *model_ops(void)
 		.pidfd_open = op_pidfd_open,
 		.pidfd_is_alive = op_pidfd_is_alive,
 		.collapse = model_collapse,
+		.seed_hole = model_seed_hole,
 		.pagemap_scan = model_pagemap_scan,
 		.pagemap_read = model_pagemap_read,
 		.kpageflags_read = model_kpageflags_read,

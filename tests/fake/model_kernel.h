@@ -172,6 +172,7 @@ struct model_fault {
 
 void model_add_fault(struct model *m, const struct model_fault *f);
 void model_clear_faults(struct model *m);
+void model_fail_seeds(struct model *m, int error); /* -errno of every page for a hole; 0: none */
 void model_fail_scans(struct model *m, uint32_t skip, uint32_t calls, int error); /* -errno */
 
 /* Between these, memory that a guest gives back is given back in a race: a look came before it. */

@@ -28,7 +28,7 @@
 
 /* ---- The fake manager ---------------------------------------------------------------------- */
 
-enum { TICKET = 42 };
+enum { TICKET = 42, TICKET_FORCED = 43 };
 
 /* State of the fake, in the server's process. */
 static struct {
@@ -167,6 +167,15 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
 	fake.huge_mib = 11;
 	*ret_ticket = TICKET;
 	return 0;
+}
+
+int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_t *ret_ticket)
+{
+	int r = manager_collapse(m, who, ret_ticket);
+
+	if (r == 0 && is_forced)
+		*ret_ticket = TICKET_FORCED;
+	return r;
 }
 
 int manager_pause(struct manager *m, const char *who, bool is_paused)

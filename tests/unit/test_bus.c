@@ -60,6 +60,8 @@ static void names_its_errors(void **state)
 		{"Show", "nobody", NULL, "org.thpd1.NoSuchVM"},
 		{"Pause", "", NULL, "org.thpd1.NoSuchVM"},
 		{"Collapse", "twins", NULL, "org.thpd1.AmbiguousVM"},
+		{"Populate", "twins", "force", "org.thpd1.AmbiguousVM"},
+		{"Populate", "guest-a", "nonsense", SD_BUS_ERROR_INVALID_ARGS},
 		{"Explain", "guest-a", "nonsense", SD_BUS_ERROR_INVALID_ARGS},
 		{"Explain", "nobody", "nonsense", "org.thpd1.NoSuchVM"},
 		{"Show", NULL, NULL, SD_BUS_ERROR_INVALID_ARGS},

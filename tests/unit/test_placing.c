@@ -948,7 +948,8 @@ static void test_the_rounds_are_worth_it(void **state)
 		deferred += r.p.deferred_place_bytes > 0;
 		end(&r);
 	}
-	for (size_t i = 0; i < ACTION_KIND_MAX; i++)
+	/* Nothing is populated in these rounds. */
+	for (size_t i = 0; i <= ACTION_PLACE; i++)
 		assert_true(actions[i] > 200);
 	assert_true(deferred > 200 && refused > 50);
 }

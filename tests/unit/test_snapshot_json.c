@@ -33,7 +33,7 @@ static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
 static_assert(sizeof(struct kvm_counts) == 48, "struct kvm_counts has changed");
-static_assert(sizeof(struct vm) == 752, "struct vm has changed");
+static_assert(sizeof(struct vm) == 760, "struct vm has changed");
 #endif
 
 static void fill_host(struct host *h)
@@ -75,7 +75,9 @@ static void fill_vm(struct vm *vm)
 		.has_uffd = true,
 		.has_vfio = true,
 		.has_device_dax_1g = true,
+		.is_restored = true,
 		.is_thp_disabled = true,
+		.age_ns = UINT64_MAX - 1,
 		.allowed_nodes = UINT64_MAX - 2,
 		.bound_nodes = UINT64_MAX - 3,
 		.ksm_merged_pages = UINT64_C(9007199254740993), /* no double holds it */
@@ -104,6 +106,7 @@ static void fill_policy(struct policy *p)
 		.move_interval_ns = 63,
 		.wide = WIDE_INTERLEAVE,
 		.wide_stripe_bytes = 64,
+		.populate = POPULATE_HUGE,
 		.is_paused = true,
 	};
 }
@@ -223,6 +226,7 @@ static struct snapshot full_snapshot(void)
 	s.kvm_before = (struct kvm_counts){KVM_SOURCE_QMP, 85, UINT64_MAX - 1, 86, 87, 88};
 	s.is_migrating = ANSWER_YES;
 	s.copies_held = REASON_NO_FREE_HUGE_PAGE;
+	s.populate_held = REASON_GAVE_BACK;
 	s.is_truncated = true;
 	fill_host(&s.host);
 	fill_vm(&s.vm);
@@ -255,8 +259,8 @@ static void check_vm(const struct vm *a, const struct vm *b)
 {
 	SAME(pid), SAME(starttime), SAME(uid), SAME_TEXT(name), SAME_TEXT(uuid), SAME_TEXT(comm);
 	SAME_TEXT(exe), SAME_TEXT(cgroup), SAME(has_kvm), SAME(has_uffd), SAME(has_vfio);
-	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(ksm_merged_pages), SAME(allowed_nodes),
-		SAME(bound_nodes);
+	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(is_restored), SAME(age_ns),
+		SAME(ksm_merged_pages), SAME(allowed_nodes), SAME(bound_nodes);
 	SAME(memcg_headroom_bytes);
 }
 
@@ -266,7 +270,7 @@ static void check_policy(const struct policy *a, const struct policy *b)
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
 	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
-	SAME(wide), SAME(wide_stripe_bytes);
+	SAME(wide), SAME(wide_stripe_bytes), SAME(populate);
 }
 
 static void check_region(const struct region *a, const struct region *b)
@@ -317,8 +321,8 @@ static void check_counts(const struct kvm_counts *a, const struct kvm_counts *b)
 
 static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
-	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(n_regions), SAME(n_sights),
-		SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
+	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
+		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);

@@ -53,6 +53,7 @@ static void every_verb_is_known(void **state)
 		[VERB_NUMA] = "numa",
 		[VERB_PLAN] = "plan a",
 		[VERB_COLLAPSE] = "collapse a",
+		[VERB_POPULATE] = "populate a --wait --target=99 --force",
 		[VERB_PAUSE] = "pause a",
 		[VERB_RESUME] = "resume a",
 		[VERB_DOCTOR] = "doctor",

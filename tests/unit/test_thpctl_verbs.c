@@ -17,19 +17,13 @@ struct result {
 };
 
 static int (*const verbs[VERB_MAX])(const struct args *) = {
-	[VERB_STATUS] = verb_status,
-	[VERB_SHOW] = verb_show,
-	[VERB_EXPLAIN] = verb_explain,
-	[VERB_NUMA] = verb_numa,
-	[VERB_PLAN] = verb_plan,
-	[VERB_COLLAPSE] = verb_collapse,
-	[VERB_PAUSE] = verb_pause,
-	[VERB_RESUME] = verb_resume,
-	[VERB_DOCTOR] = verb_doctor,
-	[VERB_SNAPSHOT] = verb_snapshot,
-	[VERB_CAT_CONFIG] = verb_cat_config,
-	[VERB_RECORD] = verb_record,
-	[VERB_RELOAD] = verb_reload,
+	[VERB_STATUS] = verb_status,	 [VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,	 [VERB_NUMA] = verb_numa,
+	[VERB_PLAN] = verb_plan,	 [VERB_COLLAPSE] = verb_collapse,
+	[VERB_POPULATE] = verb_populate, [VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,	 [VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot, [VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,	 [VERB_RELOAD] = verb_reload,
 };
 
 /* In a child whose output goes to two files. */
@@ -121,6 +115,9 @@ static void json_is_handed_on(void **state)
 		   "");
 	assert_run(*state, "cat-config --json=short", EXIT_OK, "{\"config\":\"[Manager]\\n", "");
 	assert_run(*state, "collapse guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
+	assert_run(*state, "populate guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
+	assert_run(*state, "populate guest-a --force --json=short", EXIT_OK, "{\"ticket\":43}\n",
+		   "");
 }
 
 static void numa_shows_the_vms_that_are_named(void **state)

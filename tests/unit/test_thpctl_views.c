@@ -334,6 +334,11 @@ static void progress_is_found_and_judged(void **state)
 	progress_format(&p, true, false, text, sizeof(text));
 	assert_string_equal(text, "[#############################.]  98.9% huge, 3B left, acting");
 	q = p;
+	q.to_populate_bytes = 989;
+	progress_format(&q, true, false, text, sizeof(text));
+	assert_string_equal(text,
+			    "[##############................]  98.9% huge, 992B left, acting");
+	q = p;
 	assert_false(progress_differs(&p, &q));
 	q.huge_bytes = 900;
 	assert_true(progress_differs(&p, &q));

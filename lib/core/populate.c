@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "populate.h"
+
+#include <errno.h>
+
+#include "headroom.h"
+#include "sights.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+/* Until a guest has booted it gives nothing back, and that takes longer than thpd takes to find a
+ * VM. */
+#define YOUNG_NS (30 * NS_PER_S)
+/* Between two looks a guest can touch memory and give it back unseen: this bounds how often. */
+#define FIRST_TIME_NS (600 * NS_PER_S)
+
+void populate_clear(struct populate_history *h)
+{
+	interval_set_clear(&h->seen);
+	*h = (struct populate_history)POPULATE_HISTORY_INIT;
+}
+
+static void begin(struct populate_history *h, uint64_t age_ns, uint64_t now_ns)
+{
+	h->is_begun = true;
+	h->is_from_start = age_ns <= YOUNG_NS;
+	h->until_ns = h->is_from_start ? sat_add_u64(now_ns, FIRST_TIME_NS - age_ns) : 0;
+}
+
+int populate_observe(struct populate_history *h, const struct snapshot *s, uint64_t now_ns)
+{
+	if (!h->is_begun)
+		begin(h, s->vm.age_ns, now_ns);
+	/* What the guest gave back is never forgotten, so nothing more is to be learned. */
+	for (size_t i = 0; i < s->n_sights && !h->gave_back; i++) {
+		const struct sight *sight = &s->sights[i];
+		hva_t end = sight_end(sight, &s->geometry);
+		int r = 0;
+
+		if (sight->seen == SEEN_NOTHING)
+			h->gave_back = interval_set_overlaps(&h->seen, sight->start, end);
+		else if (sight->seen != SEEN_UNKNOWN)
+			r = interval_set_add(&h->seen, sight->start, end);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static enum reason held_by_history(const struct populate_history *h, const struct snapshot *s,
+				   uint64_t now_ns)
+{
+	if (h->wish == POPULATE_WISH_FORCED)
+		return REASON_NONE;
+	if (h->gave_back)
+		return REASON_GAVE_BACK;
+	if (!h->is_from_start || s->vm.is_restored)
+		return REASON_NOT_FROM_START;
+	return h->wish == POPULATE_WISH_NONE && now_ns >= h->until_ns ? REASON_NOT_FROM_START
+								      : REASON_NONE;
+}
+
+enum reason populate_held(const struct populate_history *h, const struct snapshot *s,
+			  uint64_t now_ns)
+{
+	enum reason held = held_by_history(h, s, now_ns);
+
+	if (s->policy.is_paused)
+		return REASON_PAUSED;
+	if (s->policy.mode != MODE_FULL || s->policy.populate != POPULATE_HUGE)
+		return REASON_POLICY_OFF;
+	if (s->vm.has_uffd)
+		return REASON_USERFAULTFD;
+	if (s->vm.has_vfio)
+		return REASON_PINNED_SUSPECTED;
+	if (held == REASON_NONE && headroom_for_copy(&s->vm) < block_bytes(&s->geometry))
+		return REASON_MEMCG_LIMIT;
+	return held;
+}
+
+enum reason populate_reason(const struct snapshot *s, const struct region *r)
+{
+	bool is_fit = r->backing == BACKING_SHMEM && r->is_shared && r->is_writable;
+
+	if (!is_fit || s->policy.populate != POPULATE_HUGE)
+		return REASON_NEVER_TOUCHED;
+	if (s->populate_held == REASON_NONE)
+		return REASON_TO_POPULATE;
+	return s->populate_held == REASON_POLICY_OFF ? REASON_NEVER_TOUCHED : s->populate_held;
+}
+
+enum reason populate_refusal(int err)
+{
+	switch (err) {
+	case ENOMEM:
+	case EBUSY:
+	case ESRCH:
+	case ECANCELED:
+		return REASON_NONE;
+	case EEXIST:
+		return REASON_FILE_HAS_DATA;
+	case EPERM:
+		return REASON_SEALED_FILE;
+	case EACCES:
+		return REASON_NO_PERMISSION;
+	case ENOSPC:
+		return REASON_TMPFS_FULL;
+	default:
+		return REASON_POPULATE_REFUSED;
+	}
+}
+
+bool populate_is_refusal(enum reason reason)
+{
+	return reason == REASON_FILE_HAS_DATA || reason == REASON_SEALED_FILE ||
+	       reason == REASON_NO_PERMISSION || reason == REASON_TMPFS_FULL ||
+	       reason == REASON_POPULATE_REFUSED;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fill.h"
+
+#include <errno.h>
+
+#include "bits.h"
+#include "collapse.h"
+
+#define CALL_BYTES_MAX (UINT64_C(64) << 20)
+
+struct filling {
+	struct sys *sys;
+	const struct process *process;
+	const struct action *action;
+	const struct region *region;
+	const struct mmu_geometry *geometry;
+	hva_t from; /* seeded from here on, not collapsed yet */
+	struct outcome *outcome;
+};
+
+/* That a block holds data says nothing of the others. */
+static void note(struct filling *f, int err)
+{
+	if (err != 0 && (f->outcome->err == 0 || f->outcome->err == EEXIST))
+		f->outcome->err = err;
+}
+
+/* False: there is no sense in going on. */
+static bool collapse_until(struct filling *f, hva_t end)
+{
+	struct action part = *f->action;
+	struct outcome o;
+
+	if (f->from == end)
+		return true;
+	part.target.start = f->from;
+	part.target.bytes = end - f->from;
+	o = collapse_act(f->sys, f->process, &part, f->geometry);
+	f->outcome->took_ns += o.took_ns;
+	f->outcome->worst_call_ns = max_u64(f->outcome->worst_call_ns, o.worst_call_ns);
+	note(f, o.err);
+	return o.err == 0;
+}
+
+static bool seed(struct filling *f, hva_t block)
+{
+	int r = f->sys->ops->seed_hole(f->sys, f->process->dirfd, f->process->pid, f->region, block,
+				       block_bytes(f->geometry));
+
+	if (r < 0)
+		note(f, -r);
+	return r == 0;
+}
+
+/* Neighbouring holes are collapsed by one call: what begins and ends there is paid once. */
+static bool fill(struct filling *f, hva_t start, hva_t end)
+{
+	uint64_t block = block_bytes(f->geometry);
+
+	f->from = start;
+	for (hva_t at = start; at < end; at += block) {
+		if (seed(f, at))
+			continue;
+		if (!collapse_until(f, at) || f->outcome->err != EEXIST)
+			return false;
+		f->from = at + block;
+	}
+	return collapse_until(f, end);
+}
+
+static bool is_acceptable(const struct action *a, const struct region *r,
+			  const struct mmu_geometry *g)
+{
+	const struct target *t = &a->target;
+
+	return is_aligned(t->start | t->bytes, block_bytes(g)) &&
+	       t->bytes <= max_u64(CALL_BYTES_MAX, block_bytes(g)) &&
+	       t->bytes <= UINT64_MAX - t->start && t->start >= r->start &&
+	       t->start + t->bytes <= r->end;
+}
+
+struct outcome fill_act(struct sys *sys, const struct process *p, const struct action *a,
+			const struct region *r, const struct sight *sights, size_t n,
+			const struct mmu_geometry *g)
+{
+	struct outcome o = {.action = a->id};
+	struct filling f = {sys, p, a, r, g, 0, &o};
+	hva_t start = a->target.start, end = start + a->target.bytes;
+
+	if (a->target.pid != p->pid || a->target.starttime != p->starttime ||
+	    !is_acceptable(a, r, g)) {
+		o.err = EINVAL;
+		return o;
+	}
+	for (size_t i = 0; i < n; i++) {
+		hva_t from = max_u64(sights[i].start, start),
+		      to = min_u64(sights[i].start + sights[i].blocks * block_bytes(g), end);
+
+		if (sights[i].seen != SEEN_NOTHING || (sights[i].flags & SIGHT_GUARD) || from >= to)
+			continue;
+		if (!fill(&f, from, to))
+			break;
+	}
+	return o;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The model kernel: a page for a hole of a shmem file, as fallocate() gives it. */
+
+#include <errno.h>
+
+#include "bits.h"
+#include "model_internal.h"
+
+void model_fail_seeds(struct model *m, int error)
+{
+	model_lock(m);
+	m->seeds_error = error;
+	model_unlock(m);
+}
+
+static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t pages)
+{
+	struct vma *v = p && p->is_alive ? vma_at(p, block) : NULL;
+	uint64_t first;
+	struct page_run run = {.pages = 1, .kind = PAGES_SMALL};
+
+	if (!v || !vma_is_shmem(v))
+		return -ESRCH;
+	if (m->seeds_error)
+		return m->seeds_error;
+	first = object_page(v, (block - v->start) / model_page(m));
+	if (page_runs_count(&v->object->pages, PAGES_NONE, first, pages) != pages)
+		return -EEXIST;
+	run.first = first;
+	run.pfn = pfn_take(m, PAGES_SMALL, 1, &run.pfn_step);
+	page_runs_set(&v->object->pages, &run);
+	return 0;
+}
+
+int model_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
+		    uint64_t bytes)
+{
+	struct model *m = sys->userdata;
+	int e;
+
+	(void)dirfd;
+	(void)r;
+	model_lock(m);
+	e = seed(m, process_by_pid(m, pid), block, bytes / model_page(m));
+	model_unlock(m);
+	return e;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Whole cycles on the model kernel: holes of a VM that just started are given huge pages, and what
+ * stands in the way. The laws of laws.h hold in all of them. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "driver.h"
+#include "laws.h"
+
+enum { PID = 100, BLOCKS = 40 };
+
+#define BLOCK (UINT64_C(2) << 20)
+#define RAM   UINT64_C(0x7f0000000000)
+
+struct world {
+	struct model *m;
+	struct driver d;
+	struct driver_vm vm;
+	struct laws laws;
+};
+
+static int setup(void **state)
+{
+	const struct budget budget = {.copy_bytes_per_s = UINT64_MAX};
+	struct policy policy = POLICY_INIT;
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	policy.populate = POPULATE_HUGE;
+	w->m = model_new(&(struct model_options)MODEL_OPTIONS_INIT);
+	assert_int_equal(driver_init(&w->d, w->m, &budget), 0);
+	(void)model_spawn(w->m, &(struct model_vm){.pid = PID});
+	driver_vm_init(&w->vm, PID, &policy);
+	laws_init(&w->laws, &w->d);
+	/* To fill holes is what this is about. */
+	w->laws.may_refill = true;
+	model_mmap(
+		w->m, PID,
+		&(struct model_map){.start = RAM, .bytes = BLOCKS * BLOCK, .backing = MODEL_MEMFD});
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	laws_clear(&w->laws);
+	driver_vm_clear(&w->vm);
+	driver_clear(&w->d);
+	model_free(w->m);
+	free(w);
+	return 0;
+}
+
+static int cycle(struct world *w)
+{
+	int r = driver_cycle(&w->d, &w->vm);
+
+	if (!laws_check(&w->laws, &w->d, &w->vm, r, true))
+		fail_msg("%s", w->laws.why);
+	return r;
+}
+
+static void expect(struct world *w, uint64_t huge_blocks, enum reason reason)
+{
+	uint64_t bytes = w->vm.diagnosis.totals.by_reason[reason];
+
+	assert_int_equal(model_huge_bytes(w->m, PID, RAM, BLOCKS * BLOCK), huge_blocks * BLOCK);
+	if (reason != REASON_NONE)
+		assert_int_equal(bytes, (BLOCKS - huge_blocks) * BLOCK);
+}
+
+static void all_is_huge_after_one_cycle(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS, REASON_NONE);
+	assert_int_equal(model_check_data(w->m), 0);
+}
+
+static void an_old_vm_is_left_alone(void **state)
+{
+	struct world *w = *state;
+
+	w->vm.age_ns = MODEL_MINUTE;
+	assert_int_equal(cycle(w), 0);
+	expect(w, 0, REASON_NOT_FROM_START);
+}
+
+static void what_the_guest_gave_back_stays_its_own(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(cycle(w), 0);
+	model_discard(w->m, PID, RAM, 4 * BLOCK);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(cycle(w), 0);
+		expect(w, BLOCKS - 4, REASON_LOST_PAGES);
+	}
+	model_advance(w->m, 61 * MODEL_MINUTE);
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS - 4, REASON_GAVE_BACK);
+}
+
+/* Data that the VMM has not mapped: written by another process. */
+static void data_in_the_file_stay(void **state)
+{
+	struct world *w = *state;
+
+	model_touch(w->m, PID, RAM + 7 * BLOCK, BLOCK / 2);
+	model_zap(w->m, PID, RAM + 7 * BLOCK, BLOCK);
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS - 1, REASON_FILE_HAS_DATA);
+	assert_int_equal(model_check_data(w->m), 0);
+}
+
+static void a_refusal_is_said_and_not_repeated(void **state)
+{
+	static const struct {
+		int error;
+		enum reason reason;
+	} cases[] = {
+		{-ENOSPC, REASON_TMPFS_FULL},
+		{-EPERM, REASON_SEALED_FILE},
+		{-EACCES, REASON_NO_PERMISSION},
+		{-EINVAL, REASON_POPULATE_REFUSED},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		model_fail_seeds(w->m, cases[i].error);
+		assert_int_equal(cycle(w), 0);
+		expect(w, 0, cases[i].reason);
+		assert_int_equal(cycle(w), 0);
+		assert_int_equal(w->vm.plan.n_actions, 0);
+		model_advance(w->m, 61 * MODEL_MINUTE);
+		w->vm.populate.until_ns = UINT64_MAX;
+	}
+	model_fail_seeds(w->m, 0);
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS, REASON_NONE);
+}
+
+static void a_killed_vm_is_let_go(void **state)
+{
+	struct world *w = *state;
+
+	model_add_fault(w->m, &(struct model_fault){.kind = MODEL_FAULT_VANISH});
+	assert_int_equal(cycle(w), -ESRCH);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_is_huge_after_one_cycle),
+		TEST(an_old_vm_is_left_alone),
+		TEST(what_the_guest_gave_back_stays_its_own),
+		TEST(data_in_the_file_stay),
+		TEST(a_refusal_is_said_and_not_repeated),
+		TEST(a_killed_vm_is_let_go),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
