@@ -184,7 +184,8 @@ void cycle_start(struct manager *m, struct guest *g)
 
 	if (!j)
 		return;
-	j->want_flags = g->want_flags;
+	j->want_flags = g->want_flags ||
+			populate_wants_flags(&g->populate, &g->snapshot, manager_now_ns(m));
 	j->want_vcpus = guest_has_nodes(g, &m->host);
 	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
 	if (guest_wants_counts(g, manager_now_ns(m)))

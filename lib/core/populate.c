@@ -72,20 +72,44 @@ enum reason populate_held(const struct populate_history *h, const struct snapsho
 		return REASON_USERFAULTFD;
 	if (s->vm.has_vfio)
 		return REASON_PINNED_SUSPECTED;
+	if (s->is_migrating == ANSWER_YES)
+		return REASON_DIRTY_LOGGING_ON;
 	if (held == REASON_NONE && headroom_for_copy(&s->vm) < block_bytes(&s->geometry))
 		return REASON_MEMCG_LIMIT;
 	return held;
 }
 
+bool populate_wants_flags(const struct populate_history *h, const struct snapshot *s,
+			  uint64_t now_ns)
+{
+	if (h->wish != POPULATE_WISH_NONE)
+		return true;
+	return s->policy.populate == POPULATE_HUGE &&
+	       (!h->is_begun || held_by_history(h, s, now_ns) == REASON_NONE);
+}
+
+/* Whoever reserves no memory for a mapping does not mean to fill it: a virtio-mem device maps all
+ * that may ever be plugged in. */
+static enum reason held_by_flags(const struct region *r)
+{
+	if (!r->are_flags_known)
+		return REASON_NEVER_TOUCHED;
+	return r->flags & VMA_FLAG_NR ? REASON_NOT_RESERVED : REASON_NONE;
+}
+
 enum reason populate_reason(const struct snapshot *s, const struct region *r)
 {
 	bool is_fit = r->backing == BACKING_SHMEM && r->is_shared && r->is_writable;
+	enum reason held;
 
 	if (!is_fit || s->policy.populate != POPULATE_HUGE)
 		return REASON_NEVER_TOUCHED;
-	if (s->populate_held == REASON_NONE)
-		return REASON_TO_POPULATE;
-	return s->populate_held == REASON_POLICY_OFF ? REASON_NEVER_TOUCHED : s->populate_held;
+	if (s->populate_held == REASON_POLICY_OFF)
+		return REASON_NEVER_TOUCHED;
+	if (s->populate_held != REASON_NONE)
+		return s->populate_held;
+	held = held_by_flags(r);
+	return held == REASON_NONE ? REASON_TO_POPULATE : held;
 }
 
 enum reason populate_refusal(int err)

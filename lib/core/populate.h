@@ -39,6 +39,10 @@ int populate_observe(struct populate_history *h, const struct snapshot *s, uint6
 enum reason populate_held(const struct populate_history *h, const struct snapshot *s,
 			  uint64_t now_ns);
 
+/* Whether the next survey has to read the flags of mappings: without them nothing is populated. */
+bool populate_wants_flags(const struct populate_history *h, const struct snapshot *s,
+			  uint64_t now_ns);
+
 /* The reason of an empty block of a region that nothing bars: to-populate, never-touched, or why it
  * is not populated. */
 enum reason populate_reason(const struct snapshot *s, const struct region *r);

@@ -65,7 +65,7 @@ static uint32_t flag_from_letters(const char *letters)
 		{"nh", VMA_FLAG_NH}, {"hg", VMA_FLAG_HG}, {"um", VMA_FLAG_UM}, {"uw", VMA_FLAG_UW},
 		{"ui", VMA_FLAG_UI}, {"ht", VMA_FLAG_HT}, {"pf", VMA_FLAG_PF}, {"io", VMA_FLAG_IO},
 		{"mm", VMA_FLAG_MM}, {"de", VMA_FLAG_DE}, {"mg", VMA_FLAG_MG}, {"gu", VMA_FLAG_GU},
-		{"lo", VMA_FLAG_LO},
+		{"lo", VMA_FLAG_LO}, {"nr", VMA_FLAG_NR},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

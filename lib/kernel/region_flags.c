@@ -38,7 +38,7 @@ static void correct_backing(struct region *r)
 static void correct_eligibility(struct region *r, uint64_t resident_bytes)
 {
 	if (r->backing == BACKING_ANON && r->eligibility == ELIGIBILITY_NO && resident_bytes == 0 &&
-	    r->flags == (r->flags & (VMA_FLAG_HG | VMA_FLAG_MG | VMA_FLAG_LO)))
+	    r->flags == (r->flags & (VMA_FLAG_HG | VMA_FLAG_MG | VMA_FLAG_LO | VMA_FLAG_NR)))
 		r->eligibility = ELIGIBILITY_UNKNOWN;
 }
 

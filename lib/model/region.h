@@ -38,6 +38,7 @@ enum vma_flag {
 	VMA_FLAG_MG = 1 << 10, /* MADV_MERGEABLE */
 	VMA_FLAG_GU = 1 << 11, /* maybe guard regions */
 	VMA_FLAG_LO = 1 << 12, /* mlocked */
+	VMA_FLAG_NR = 1 << 13, /* MAP_NORESERVE */
 };
 
 #define VMA_FLAGS_UFFD	  (VMA_FLAG_UM | VMA_FLAG_UW | VMA_FLAG_UI)

@@ -125,11 +125,12 @@ static int take_vcpus(struct driver_vm *vm)
 static int survey(struct driver *d, struct driver_vm *vm)
 {
 	struct snapshot *s = &vm->snapshot;
-	const struct survey_options o = {.min_region_bytes = vm->policy.min_region_bytes};
+	struct survey_options o = {.min_region_bytes = vm->policy.min_region_bytes};
 	int r;
 
 	s->geometry = d->geometry;
 	s->policy = vm->policy;
+	o.want_flags = populate_wants_flags(&vm->populate, s, model_now(d->model));
 	r = host_read_knobs(&d->sys, &d->geometry, &d->host);
 	if (r == 0)
 		r = host_read_memory(&d->sys, &d->geometry, &d->host);

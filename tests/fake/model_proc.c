@@ -223,7 +223,7 @@ static void add_flags(struct text *t, const struct vma *v)
 		{VMA_FLAG_PF, "pf"}, {VMA_FLAG_IO, "io"}, {VMA_FLAG_LO, "lo"}, {VMA_FLAG_DE, "de"},
 		{VMA_FLAG_HT, "ht"}, {VMA_FLAG_MM, "mm"}, {VMA_FLAG_HG, "hg"}, {VMA_FLAG_NH, "nh"},
 		{VMA_FLAG_MG, "mg"}, {VMA_FLAG_UM, "um"}, {VMA_FLAG_UW, "uw"}, {VMA_FLAG_UI, "ui"},
-		{VMA_FLAG_GU, "gu"},
+		{VMA_FLAG_GU, "gu"}, {VMA_FLAG_NR, "nr"},
 	};
 
 	text_add(t, "VmFlags: rd wr%s mr mw me ms ", v->is_shared ? " sh" : "");

@@ -151,6 +151,22 @@ static void a_refusal_is_said_and_not_repeated(void **state)
 	expect(w, BLOCKS, REASON_NONE);
 }
 
+static void what_is_not_reserved_is_left_alone(void **state)
+{
+	const hva_t more = RAM + (UINT64_C(1) << 36);
+	const struct model_map map = {.start = more,
+				      .bytes = BLOCKS * BLOCK,
+				      .backing = MODEL_MEMFD,
+				      .flags = VMA_FLAG_NR};
+	struct world *w = *state;
+
+	model_mmap(w->m, PID, &map);
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS, REASON_NONE);
+	assert_int_equal(model_huge_bytes(w->m, PID, more, BLOCKS * BLOCK), 0);
+	assert_int_equal(w->vm.diagnosis.totals.by_reason[REASON_NOT_RESERVED], BLOCKS * BLOCK);
+}
+
 static void a_killed_vm_is_let_go(void **state)
 {
 	struct world *w = *state;
@@ -169,6 +185,7 @@ int main(void)
 		TEST(what_the_guest_gave_back_stays_its_own),
 		TEST(data_in_the_file_stay),
 		TEST(a_refusal_is_said_and_not_repeated),
+		TEST(what_is_not_reserved_is_left_alone),
 		TEST(a_killed_vm_is_let_go),
 	};
 

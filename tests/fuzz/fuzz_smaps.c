@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (scan_line(&s, &line)) {
 		if (smaps_parse_size(line, &key, &bytes) && (bytes % 1024 || key.at == key.end))
 			abort();
-		if (smaps_parse_flags(line, &flags) && flags >= VMA_FLAG_LO * 2)
+		if (smaps_parse_flags(line, &flags) && flags >= VMA_FLAG_NR * 2)
 			abort();
 	}
 	return 0;

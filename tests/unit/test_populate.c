@@ -226,6 +226,49 @@ static void only_shared_shmem_that_is_writable(void **state)
 	expect_reason(b, REASON_NEVER_TOUCHED);
 }
 
+static void what_the_vmm_does_not_reserve_is_not_filled(void **state)
+{
+	struct bench *b = *state;
+
+	look(b);
+	expect_reason(b, REASON_TO_POPULATE);
+	b->s.regions[0].flags = VMA_FLAG_NR;
+	expect_reason(b, REASON_NOT_RESERVED);
+	b->h.wish = POPULATE_WISH_FORCED;
+	expect_reason(b, REASON_NOT_RESERVED);
+	b->s.regions[0].flags = 0;
+	b->s.regions[0].are_flags_known = false;
+	expect_reason(b, REASON_NEVER_TOUCHED);
+}
+
+/* Reading them costs as much as reading smaps. */
+static void flags_are_read_as_long_as_it_may_be_filled(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(populate_wants_flags(&b->h, &b->s, NOW));
+	look(b);
+	assert_true(populate_wants_flags(&b->h, &b->s, NOW));
+	b->s.policy.populate = POPULATE_OFF;
+	assert_false(populate_wants_flags(&b->h, &b->s, NOW));
+	b->h.wish = POPULATE_WISH_ASKED;
+	assert_true(populate_wants_flags(&b->h, &b->s, NOW));
+	b->h.wish = POPULATE_WISH_NONE;
+	b->s.policy.populate = POPULATE_HUGE;
+	assert_false(populate_wants_flags(&b->h, &b->s, NOW + 600 * S));
+}
+
+static void a_migration_is_not_filled(void **state)
+{
+	struct bench *b = *state;
+
+	look(b);
+	b->s.is_migrating = ANSWER_YES;
+	expect_reason(b, REASON_DIRTY_LOGGING_ON);
+	b->s.is_migrating = ANSWER_NO;
+	expect_reason(b, REASON_TO_POPULATE);
+}
+
 static void a_barred_region_is_not_filled(void **state)
 {
 	struct bench *b = *state;
@@ -400,6 +443,9 @@ int main(void)
 		TEST(without_the_policy_nothing_is_said),
 		TEST(why_not_is_said),
 		TEST(only_shared_shmem_that_is_writable),
+		TEST(what_the_vmm_does_not_reserve_is_not_filled),
+		TEST(flags_are_read_as_long_as_it_may_be_filled),
+		TEST(a_migration_is_not_filled),
 		TEST(a_barred_region_is_not_filled),
 		TEST(what_was_given_back_is_held),
 		TEST(the_budget_is_that_of_copies),

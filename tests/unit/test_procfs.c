@@ -135,9 +135,9 @@ static void flags_are_read(void **state)
 	assert_true(smaps_parse_flags(whole("VmFlags: rd wr sh mr mw me ms hg um uw ui mg sd "),
 				      &flags));
 	assert_int_equal(flags, VMA_FLAG_HG | VMA_FLAGS_UFFD | VMA_FLAG_MG);
-	assert_true(smaps_parse_flags(whole("VmFlags: nh ht pf io mm de gu lo zz"), &flags));
+	assert_true(smaps_parse_flags(whole("VmFlags: nh ht pf io mm de gu lo nr zz"), &flags));
 	assert_int_equal(flags, VMA_FLAG_NH | VMA_FLAG_HT | VMA_FLAGS_SPECIAL | VMA_FLAG_DE |
-					VMA_FLAG_GU | VMA_FLAG_LO);
+					VMA_FLAG_GU | VMA_FLAG_LO | VMA_FLAG_NR);
 	assert_true(smaps_parse_flags(whole("VmFlags:"), &flags));
 	assert_int_equal(flags, 0);
 }
