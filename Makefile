@@ -111,9 +111,9 @@ LAYER_lib/kernel := -iquote lib/base -iquote lib/model -iquote lib/kernel $(JSON
 LAYER_lib/vmm := -iquote lib/vmm
 LAYER_lib/vmm/preload := -iquote lib/vmm -iquote lib/vmm/preload
 LAYER_lib := -iquote lib -iquote lib/base -iquote lib/model -iquote lib/core -iquote lib/kernel $(JSON_CFLAGS)
-LAYER_daemon := $(LAYER_lib) -iquote daemon $(SYSTEMD_CFLAGS)
+LAYER_daemon := $(LAYER_lib) -iquote lib/vmm -iquote daemon $(SYSTEMD_CFLAGS)
 LAYER_thpctl := -iquote lib -iquote thpctl $(SYSTEMD_CFLAGS) $(JSON_CFLAGS) $(SMARTCOLS_CFLAGS)
-TEST_INCLUDES := $(LAYER_daemon) -iquote lib/vmm -iquote thpctl -iquote tests -iquote tests/lib -iquote tests/fake $(SMARTCOLS_CFLAGS) \
+TEST_INCLUDES := $(LAYER_daemon) -iquote thpctl -iquote tests -iquote tests/lib -iquote tests/fake $(SMARTCOLS_CFLAGS) \
 	-iquote lib/vmm/preload
 LAYER_tests/unit := $(TEST_INCLUDES)
 LAYER_tests/fake := $(TEST_INCLUDES)
@@ -186,7 +186,7 @@ $(B)/libthpd-vmm-preload.so: $(call vmm_objects,$(VMM_SOURCES) lib/vmm/preload/p
 	$(Q)$(CC) -shared -pthread -Wl,-z,relro,-z,now,-z,defs,--as-needed -Wl,--version-script=lib/vmm/preload/preload.map \
 		$(LDFLAGS) -o $@ $(filter %.o,$^) -ldl
 
-$(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a
+$(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
