@@ -255,12 +255,16 @@ static bool must_stop_plan(const struct job *j)
 	       (j->outcome.err == EBUSY || j->outcome.err == ENOMEM);
 }
 
+/* However late the result comes, and whether anything else is learned from it. */
 void acting_settle(struct manager *m, struct guest *g, const struct job *j)
 {
 	if (j->kind != JOB_ACT)
 		return;
 	g->in_flight[j->action.kind]--;
 	settle(m, j);
+	if (populate_learn(&g->populate, &j->action, &j->outcome, j->sights, j->n_sights,
+			   &m->geometry) < 0)
+		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while learning what is there");
 }
 
 int acting_take(struct manager *m, struct guest *g, struct job *j)

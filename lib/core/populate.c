@@ -26,24 +26,50 @@ static void begin(struct populate_history *h, uint64_t age_ns, uint64_t now_ns)
 	h->until_ns = h->is_from_start ? sat_add_u64(now_ns, FIRST_TIME_NS - age_ns) : 0;
 }
 
+static int note_seen(struct populate_history *h, const struct sight *s,
+		     const struct mmu_geometry *g)
+{
+	if (s->seen == SEEN_NOTHING || s->seen == SEEN_UNKNOWN)
+		return 0;
+	return interval_set_add(&h->seen, s->start, sight_end(s, g));
+}
+
 int populate_observe(struct populate_history *h, const struct snapshot *s, uint64_t now_ns)
 {
+	int r = 0;
+
 	if (!h->is_begun)
 		begin(h, s->vm.age_ns, now_ns);
 	/* What the guest gave back is never forgotten, so nothing more is to be learned. */
-	for (size_t i = 0; i < s->n_sights && !h->gave_back; i++) {
+	for (size_t i = 0; r == 0 && i < s->n_sights && !h->gave_back; i++) {
 		const struct sight *sight = &s->sights[i];
-		hva_t end = sight_end(sight, &s->geometry);
-		int r = 0;
 
 		if (sight->seen == SEEN_NOTHING)
-			h->gave_back = interval_set_overlaps(&h->seen, sight->start, end);
-		else if (sight->seen != SEEN_UNKNOWN)
-			r = interval_set_add(&h->seen, sight->start, end);
-		if (r < 0)
-			return r;
+			h->gave_back = interval_set_overlaps(&h->seen, sight->start,
+							     sight_end(sight, &s->geometry));
+		r = note_seen(h, sight, &s->geometry);
 	}
-	return 0;
+	return r;
+}
+
+/* All that was empty was made, but for guard regions (kernel/fill.c); after an error nothing tells
+ * which blocks were. */
+static bool is_gone_again(const struct action *a, const struct outcome *o, const struct sight *s)
+{
+	return a->kind == ACTION_POPULATE && o->err == 0 && s->seen == SEEN_NOTHING &&
+	       !(s->flags & SIGHT_GUARD);
+}
+
+int populate_learn(struct populate_history *h, const struct action *a, const struct outcome *o,
+		   const struct sight *after, size_t n, const struct mmu_geometry *g)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n && !h->gave_back; i++) {
+		h->gave_back = is_gone_again(a, o, &after[i]);
+		r = note_seen(h, &after[i], g);
+	}
+	return r;
 }
 
 static enum reason held_by_history(const struct populate_history *h, const struct snapshot *s,

@@ -5,6 +5,7 @@
  * hole that the guest made looks the same as one that was never filled, so only what is known from
  * the VM's start can tell. Pure. */
 
+#include "action.h"
 #include "interval.h"
 #include "snapshot.h"
 
@@ -34,6 +35,13 @@ void populate_clear(struct populate_history *h);
 
 /* Learns from a fresh look; s->vm.age_ns is of the survey before it. 0 or -ENOMEM. */
 int populate_observe(struct populate_history *h, const struct snapshot *s, uint64_t now_ns);
+
+/* Learns from the look that follows an action, of whatever kind: what was made must not first be
+ * seen after the guest gave it back. What it saw, it saw; that it saw nothing counts only where
+ * populating was done without an error, since a call that fails can leave a block unmapped that is
+ * there, or never have made it. 0 or -ENOMEM. */
+int populate_learn(struct populate_history *h, const struct action *a, const struct outcome *o,
+		   const struct sight *after, size_t n, const struct mmu_geometry *g);
 
 /* What becomes s->populate_held: why no hole of this VM may be populated now, or none. */
 enum reason populate_held(const struct populate_history *h, const struct snapshot *s,

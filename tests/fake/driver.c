@@ -104,6 +104,7 @@ static int open_vm(struct driver *d, struct driver_vm *vm)
 	r = process_attach(&d->sys, &vm->process);
 	if (r == 1) { /* another program: nothing that was learned is true any more */
 		ledger_clear(&vm->ledger);
+		populate_clear(&vm->populate);
 		mover_clear(&vm->mover);
 	}
 	return r < 0 ? r : 0;
@@ -256,8 +257,6 @@ static int observe_and_judge(struct driver *d, struct driver_vm *vm)
 	int r = ledger_observe(&vm->ledger, &vm->snapshot, model_now(d->model));
 
 	if (r == 0)
-		r = populate_observe(&vm->populate, &vm->snapshot, model_now(d->model));
-	if (r == 0)
 		r = judge(d, vm);
 	for (size_t i = 0; r == 0 && i < vm->diagnosis.n_wants; i++)
 		r = count_want(d, vm, &vm->diagnosis.wants[i]);
@@ -383,6 +382,9 @@ static int look_after(struct driver *d, struct driver_vm *vm, struct driver_act 
 		r = ledger_learn(&vm->ledger, &act->action, &act->outcome, after.list, after.n,
 				 &d->geometry, now_ns);
 	if (r == 0)
+		r = populate_learn(&vm->populate, &act->action, &act->outcome, after.list, after.n,
+				   &d->geometry);
+	if (r == 0)
 		r = sight_list_replace(&s->sights, &s->n_sights, start, end, after.list, after.n,
 				       &d->geometry);
 	free(after.list);
@@ -477,6 +479,8 @@ static int run_cycle(struct driver *d, struct driver_vm *vm)
 		r = survey(d, vm);
 	if (r == 0)
 		r = look(d, vm);
+	if (r == 0)
+		r = populate_observe(&vm->populate, &vm->snapshot, model_now(d->model));
 	if (r == 0)
 		r = observe_and_judge(d, vm);
 	model_race_begin(d->model);

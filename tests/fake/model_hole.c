@@ -14,6 +14,17 @@ void model_fail_seeds(struct model *m, int error)
 	model_unlock(m);
 }
 
+/* What was only allocated still counts as a hole. */
+static bool is_hole(const struct object *o, uint64_t first, uint64_t pages)
+{
+	PAGE_RUNS_FOREACH(run, &o->pages, first, first + pages)
+	{
+		if (run.kind != PAGES_NONE && (run.kind != PAGES_SMALL || run.stamp != 0))
+			return false;
+	}
+	return true;
+}
+
 static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t pages)
 {
 	struct vma *v = p && p->is_alive ? vma_at(p, block) : NULL;
@@ -25,8 +36,10 @@ static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t 
 	if (m->seeds_error)
 		return m->seeds_error;
 	first = object_page(v, (block - v->start) / model_page(m));
-	if (page_runs_count(&v->object->pages, PAGES_NONE, first, pages) != pages)
+	if (!is_hole(v->object, first, pages))
 		return -EEXIST;
+	if (page_runs_at(&v->object->pages, first, first + 1).kind != PAGES_NONE)
+		return 0;
 	run.first = first;
 	run.pfn = pfn_take(m, PAGES_SMALL, 1, &run.pfn_step);
 	page_runs_set(&v->object->pages, &run);

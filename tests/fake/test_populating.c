@@ -112,6 +112,65 @@ static void what_the_guest_gave_back_stays_its_own(void **state)
 	expect(w, BLOCKS - 4, REASON_GAVE_BACK);
 }
 
+/* When the guest gives back its first four blocks: after the call for this address, and before the
+ * look that follows. */
+static void give_back(struct driver *d, struct driver_vm *vm, enum driver_step step,
+		      const struct action *a, void *userdata)
+{
+	const hva_t *when = userdata;
+
+	if (step == DRIVER_ACTED && a->target.start == *when)
+		model_discard(d->model, vm->pid, RAM, 4 * BLOCK);
+}
+
+/* No whole look ever saw what thpd made there. */
+static void expect_given_back_unseen(struct world *w, hva_t when, enum reason hold)
+{
+	w->d.hook = give_back;
+	w->d.userdata = &when;
+	assert_int_equal(cycle(w), 0);
+	w->d.hook = NULL;
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS - 4, hold);
+	model_advance(w->m, 61 * MODEL_MINUTE);
+	w->vm.populate.wish = POPULATE_WISH_ASKED;
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS - 4, REASON_GAVE_BACK);
+	w->vm.populate.wish = POPULATE_WISH_FORCED;
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS, REASON_NONE);
+}
+
+static void what_is_given_back_before_the_next_look_stays_so(void **state)
+{
+	expect_given_back_unseen(*state, RAM + 16 * BLOCK, REASON_LOST_PAGES);
+}
+
+static void what_is_given_back_before_the_second_look_stays_so(void **state)
+{
+	expect_given_back_unseen(*state, RAM, REASON_POPULATE_REFUSED);
+}
+
+/* What could not be made is as empty after it, which nobody gave back. */
+static void what_failed_is_tried_again(void **state)
+{
+	static const enum model_fault_kind kinds[] = {MODEL_FAULT_ENOMEM, MODEL_FAULT_EBUSY,
+						      MODEL_FAULT_EAGAIN};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		model_add_fault(w->m, &(struct model_fault){.kind = kinds[i], .calls = 1000});
+		assert_int_equal(cycle(w), 0);
+		expect(w, 0, REASON_NONE);
+		assert_true(w->vm.plan.n_actions > 0);
+		model_clear_faults(w->m);
+		model_advance(w->m, 65 * MODEL_MINUTE);
+		w->vm.populate.until_ns = UINT64_MAX;
+	}
+	assert_int_equal(cycle(w), 0);
+	expect(w, BLOCKS, REASON_NONE);
+}
+
 /* Data that the VMM has not mapped: written by another process. */
 static void data_in_the_file_stay(void **state)
 {
@@ -183,6 +242,9 @@ int main(void)
 		TEST(all_is_huge_after_one_cycle),
 		TEST(an_old_vm_is_left_alone),
 		TEST(what_the_guest_gave_back_stays_its_own),
+		TEST(what_is_given_back_before_the_next_look_stays_so),
+		TEST(what_is_given_back_before_the_second_look_stays_so),
+		TEST(what_failed_is_tried_again),
 		TEST(data_in_the_file_stay),
 		TEST(a_refusal_is_said_and_not_repeated),
 		TEST(what_is_not_reserved_is_left_alone),

@@ -49,6 +49,17 @@ explains() {
 		'.runs | any(.reason == $reason and .state == $state)'
 }
 
+# What a balloon does: the first 8 MiB of the file.
+give_back() {
+	fallocate --punch-hole --offset 0 --length $((8 << 20)) "$(ram_file "$1")"
+}
+
+# An operator who asks again and again, until the hold on lost pages is over.
+asking_explains() {
+	ctl populate "$1" --wait >/dev/null
+	explains "$@"
+}
+
 nothing_is_resident() {
 	is_equal "$(smaps_huge "$1")" '0 0'
 }
@@ -89,7 +100,8 @@ ok "and its bytes are the same" is_equal "$(ram_sum DA)" "$before"
 stop_guest DA
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 
-write_test_config '' '' "$(guests_match)"
+write_test_config '' '[Collapse]
+HoldLost=1s' "$(guests_match)"
 printf '%s\n' '[Budget]' 'CopyBandwidth=infinity' 'FreeReserve=0' >>"$T/etc/thpd.conf"
 ok "thpd starts, with Mode=off" start_thpd
 ok "a guest starts" start_stopped VE env "LD_PRELOAD=$preload" || exit 1
@@ -97,6 +109,9 @@ ok "thpd knows it" wait_until "$THPD_DEADLINE" explains VE never-touched empty
 ok "nothing of it is populated" nothing_is_resident VE
 ok "thpctl populate does it on request" ctl populate VE --wait --target=100
 ok "all of it is huge" huge_is VE "$all"
+ok "some of it is given back before thpd looks at all of it again" give_back VE
+ok "who asks again is told so" wait_until "$THPD_DEADLINE" asking_explains VE gave-back-memory empty
+ok "and it is not filled" huge_is VE $((all - (8 << 20)))
 stop_guest VE
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 stop_all_guests

@@ -132,6 +132,84 @@ static void what_is_missing_ends_it_for_good(void **state)
 	expect_held(b, NOW, REASON_GAVE_BACK);
 }
 
+struct lesson {
+	enum action_kind kind;
+	int err;
+	enum seen seen;
+	uint8_t flags;
+};
+
+/* The look after an action on all of it. */
+static void learn(struct bench *b, const struct lesson *l)
+{
+	const struct action a = {.kind = l->kind, .target = {4242, 77, BASE, 8 * BLOCK}};
+	const struct outcome o = {.err = l->err};
+	const struct sight after = {
+		.start = BASE, .blocks = 8, .seen = (uint8_t)l->seen, .flags = l->flags};
+
+	assert_int_equal(populate_learn(&b->h, &a, &o, &after, 1, &b->s.geometry), 0);
+}
+
+/* The next look may come after the guest gave it back. */
+static void what_was_made_counts_from_the_second_look_on(void **state)
+{
+	static const struct lesson seen[] = {
+		{ACTION_POPULATE, 0, SEEN_HUGE, 0},
+		{ACTION_POPULATE, ENOMEM, SEEN_HUGE, 0},
+		{ACTION_POPULATE, ECANCELED, SEEN_SMALL, 0},
+		{ACTION_COPY, EAGAIN, SEEN_FOLIO, 0},
+		{ACTION_REMAP, 0, SEEN_SWAPPED, 0},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(seen); i++) {
+		populate_clear(&b->h);
+		look(b);
+		learn(b, &seen[i]);
+		expect_held(b, NOW, REASON_NONE);
+		look(b);
+		expect_held(b, NOW, REASON_GAVE_BACK);
+	}
+}
+
+static void what_was_made_and_is_gone_by_then_was_given_back(void **state)
+{
+	struct bench *b = *state;
+
+	look(b);
+	learn(b, &(struct lesson){ACTION_POPULATE, 0, SEEN_NOTHING, 0});
+	expect_held(b, NOW, REASON_GAVE_BACK);
+}
+
+/* A collapse that fails can leave a block unmapped until the guest touches it (KERNEL B22). */
+static void the_look_after_a_failure_takes_nothing_for_given_back(void **state)
+{
+	static const struct lesson nothing[] = {
+		{ACTION_POPULATE, ENOMEM, SEEN_NOTHING, 0},
+		{ACTION_POPULATE, EINVAL, SEEN_NOTHING, 0},
+		{ACTION_POPULATE, EEXIST, SEEN_NOTHING, 0},
+		{ACTION_POPULATE, ECANCELED, SEEN_NOTHING, 0},
+		{ACTION_POPULATE, 0, SEEN_NOTHING, SIGHT_GUARD},
+		{ACTION_POPULATE, 0, SEEN_UNKNOWN, 0},
+		{ACTION_COPY, EAGAIN, SEEN_NOTHING, 0},
+		{ACTION_COPY, 0, SEEN_NOTHING, 0},
+		{ACTION_PLACE, 0, SEEN_NOTHING, 0},
+	};
+	struct bench *b = *state;
+
+	look(b);
+	for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
+		learn(b, &nothing[i]);
+		look(b); /* it is as empty as it ever was */
+		expect_held(b, NOW, REASON_NONE);
+	}
+	assert_int_equal(interval_set_add(&b->h.seen, BASE, BASE + 8 * BLOCK), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
+		learn(b, &nothing[i]);
+		expect_held(b, NOW, REASON_NONE);
+	}
+}
+
 static void a_vm_that_takes_over_another_is_not_filled(void **state)
 {
 	struct bench *b = *state;
@@ -436,6 +514,9 @@ int main(void)
 		TEST(a_young_vm_may_be_filled),
 		TEST(a_vm_found_late_is_not),
 		TEST(what_is_missing_ends_it_for_good),
+		TEST(what_was_made_counts_from_the_second_look_on),
+		TEST(what_was_made_and_is_gone_by_then_was_given_back),
+		TEST(the_look_after_a_failure_takes_nothing_for_given_back),
 		TEST(a_vm_that_takes_over_another_is_not_filled),
 		TEST(who_asks_may_come_late),
 		TEST(some_vms_are_never_filled),
