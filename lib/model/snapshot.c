@@ -35,6 +35,7 @@ void snapshot_clear(struct snapshot *s)
 	free(s->holds);
 	free(s->vcpus);
 	free(s->guest_spans);
+	free(s->memslots);
 	*s = (struct snapshot)SNAPSHOT_INIT;
 }
 
@@ -83,6 +84,46 @@ int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map)
 	s->guest_spans = spans;
 	s->n_guest_spans = make_disjoint(spans, n);
 	take_guest_cpus(s, map);
+	return 0;
+}
+
+/* The law that is broken by what is known, or NULL. */
+static const char *memslots_fault(const struct memslot *slots, size_t n,
+				  const struct mmu_geometry *g)
+{
+	if (n > SNAPSHOT_MEMSLOTS_MAX)
+		return "too many memslots";
+	for (size_t i = 0; i < n; i++) {
+		if (!memslot_is_lawful(&slots[i], page_bytes(g)))
+			return "a memslot is empty, not of whole pages, out of bounds, or unknown "
+			       "in kind";
+		if (i > 0 && slots[i].address_space < slots[i - 1].address_space)
+			return "memslots overlap or are not sorted";
+		if (i > 0 && slots[i].address_space == slots[i - 1].address_space &&
+		    slots[i].gpa < slots[i - 1].gpa + slots[i - 1].bytes)
+			return "memslots overlap or are not sorted";
+	}
+	return NULL;
+}
+
+void snapshot_forget_memslots(struct snapshot *s)
+{
+	free(s->memslots);
+	s->memslots = NULL;
+	s->n_memslots = 0;
+	s->are_memslots_known = false;
+}
+
+int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n)
+{
+	snapshot_forget_memslots(s);
+	memslots_sort(*slots, n);
+	if (memslots_fault(*slots, n, &s->geometry))
+		return -EINVAL;
+	s->memslots = *slots;
+	*slots = NULL;
+	s->n_memslots = n;
+	s->are_memslots_known = true;
 	return 0;
 }
 
@@ -299,6 +340,13 @@ static const char *check_guest_spans(const struct snapshot *s)
 	return NULL;
 }
 
+static const char *check_memslots(const struct snapshot *s)
+{
+	if (!s->are_memslots_known && s->n_memslots > 0)
+		return "there are memslots that nobody told";
+	return memslots_fault(s->memslots, s->n_memslots, &s->geometry);
+}
+
 static const char *find_broken_law(const struct snapshot *s)
 {
 	const char *why;
@@ -320,6 +368,8 @@ static const char *find_broken_law(const struct snapshot *s)
 		why = check_extents(s);
 	if (!why)
 		why = check_guest_spans(s);
+	if (!why)
+		why = check_memslots(s);
 	return why;
 }
 

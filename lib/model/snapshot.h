@@ -13,6 +13,7 @@
 #include "host.h"
 #include "kvm_counts.h"
 #include "layout.h"
+#include "memslot.h"
 #include "policy.h"
 #include "region.h"
 #include "sight.h"
@@ -29,6 +30,7 @@ enum {
 	SNAPSHOT_EXTENTS_MAX = 65536,
 	SNAPSHOT_VCPUS_MAX = 4096,
 	SNAPSHOT_GUEST_SPANS_MAX = 1024,
+	SNAPSHOT_MEMSLOTS_MAX = 2 * 32764, /* KVM's own bound in each of two address spaces */
 };
 
 struct snapshot {
@@ -53,6 +55,11 @@ struct snapshot {
 	size_t n_vcpus;
 	struct guest_span *guest_spans; /* owned; sorted by start, disjoint; none: not known */
 	size_t n_guest_spans;
+	/* What the library inside the VMM told, all or nothing. Owned; sorted by address space and
+	 * gpa, disjoint in gpa within an address space; several may be at the same hva. */
+	struct memslot *memslots;
+	size_t n_memslots;
+	bool are_memslots_known; /* else there are none */
 	/* What KVM maps, now and once before; nothing was done to the memory in between. */
 	struct kvm_counts kvm, kvm_before;
 	enum answer is_migrating; /* the VMM says so; unknown: nobody was asked */
@@ -77,6 +84,15 @@ void snapshot_take_regions(struct snapshot *to, struct snapshot *from);
  * and of each vCPU that is known the node (-1: not said). It is not trusted: what is out of bounds,
  * or overlaps what comes before it, is left out. 0, or -ENOMEM with nothing changed. */
 int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map);
+
+/* Takes the table of all memslots that the VMM told, in place of what was there: *slots (malloc'ed;
+ * NULL if n is 0) is sorted and from then on the snapshot's, and NULL. The geometry has to be
+ * there. -EINVAL: they break a law, so that nothing is known of its slots any more; *slots stays
+ * the caller's. */
+int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n);
+
+/* Nobody tells the memslots. */
+void snapshot_forget_memslots(struct snapshot *s);
 
 /* The region that holds address, or NULL. */
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address);

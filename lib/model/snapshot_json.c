@@ -233,6 +233,17 @@ static const struct guest_span guest_span_initial = {.guest_node = -1};
 static const struct shape guest_span_shape =
 	SHAPE(struct guest_span, guest_span_rows, &guest_span_initial);
 
+static const struct field memslot_rows[] = {
+	ADDRESS(memslot, gpa, .is_required = true),
+	UINT(memslot, bytes, .is_required = true),
+	ADDRESS(memslot, hva, .is_required = true),
+	UINT(memslot, flags),
+	UINT(memslot, slot),
+	UINT(memslot, address_space),
+};
+static const struct memslot memslot_initial;
+static const struct shape memslot_shape = SHAPE(struct memslot, memslot_rows, &memslot_initial);
+
 static const struct field kvm_counts_rows[] = {
 	WORD(kvm_counts, source, source_word, KVM_SOURCE_MAX),
 	UINT(kvm_counts, read_ns),
@@ -261,6 +272,8 @@ static const struct field snapshot_rows[] = {
 	ELEMENTS(FIELD_LIST, snapshot, extents, extent_shape, SNAPSHOT_EXTENTS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, vcpus, vcpu_shape, SNAPSHOT_VCPUS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, guest_spans, guest_span_shape, SNAPSHOT_GUEST_SPANS_MAX),
+	BOOL(snapshot, are_memslots_known),
+	ELEMENTS(FIELD_LIST, snapshot, memslots, memslot_shape, SNAPSHOT_MEMSLOTS_MAX),
 };
 static const struct shape snapshot_shape = {
 	.size = sizeof(struct snapshot),

@@ -172,6 +172,125 @@ static void laws_of_guest_spans(void **state)
 		     add_guest_span(&s, 2, 1, 0));
 }
 
+static void add_memslot(struct snapshot *s, const struct memslot *m)
+{
+	assert_int_equal(ARRAY_APPEND(&s->memslots, &s->n_memslots, m), 0);
+	s->are_memslots_known = true;
+}
+
+#define MEMSLOT(...) add_memslot(&s, &(const struct memslot){__VA_ARGS__})
+
+static void laws_of_memslots(void **state)
+{
+	(void)state;
+	CHECK_BREAKS("too many memslots", MEMSLOT(0, 4096, 0, 0, 0, 0),
+		     s.n_memslots = SNAPSHOT_MEMSLOTS_MAX + 1);
+	CHECK_BREAKS("nobody told", MEMSLOT(0, 4096, 0, 0, 0, 0), s.are_memslots_known = false);
+	CHECK_BREAKS("memslot is empty", MEMSLOT(0, 0, 0, 0, 0, 0));
+	CHECK_BREAKS("whole pages", MEMSLOT(2048, 4096, 0, 0, 0, 0));
+	CHECK_BREAKS("whole pages", MEMSLOT(0, 4097, 0, 0, 0, 0));
+	CHECK_BREAKS("whole pages", MEMSLOT(0, 4096, 1, 0, 0, 0));
+	CHECK_BREAKS("whole pages", MEMSLOT(0, 4096, 0, 0, 0, 0),
+		     s.n_regions = s.n_sights = s.n_holds = 0,
+		     s.geometry = (struct mmu_geometry){16, 13, 26});
+	CHECK_BREAKS("out of bounds", MEMSLOT(INT64_MAX - 4095, 4096, 0, 0, 0, 0));
+	CHECK_BREAKS("out of bounds", MEMSLOT(0, 4096, INT64_MAX - 4095, 0, 0, 0));
+	CHECK_BREAKS("out of bounds", MEMSLOT(0, 4096, UINT64_MAX - 4095, 0, 0, 0));
+	CHECK_BREAKS("out of bounds", MEMSLOT(4096, UINT64_MAX - 4095, 0, 0, 0, 0));
+	CHECK_BREAKS("unknown in kind", MEMSLOT(0, 4096, 0, MEMSLOT_FLAGS + 1, 0, 0));
+	CHECK_BREAKS("unknown in kind", MEMSLOT(0, 4096, 0, 0, 0, 2));
+	CHECK_BREAKS("memslots overlap", MEMSLOT(0, 8192, 0, 0, 0, 0),
+		     MEMSLOT(4096, 4096, BLOCK, 0, 1, 0));
+	CHECK_BREAKS("not sorted", MEMSLOT(4096, 4096, 0, 0, 0, 0), MEMSLOT(0, 4096, 0, 0, 1, 0));
+	CHECK_BREAKS("not sorted", MEMSLOT(0, 4096, 0, 0, 0, 1), MEMSLOT(4096, 4096, 0, 0, 1, 0));
+}
+
+/* Of x86's two address spaces, of which one may alias the other; and two slots at one place of the
+ * VMM's. */
+static void lawful_memslots_pass(void **state)
+{
+	struct snapshot s = valid_snapshot();
+
+	(void)state;
+	MEMSLOT(0, 4096, 0, MEMSLOT_FLAGS, UINT16_MAX, 0);
+	MEMSLOT(4096, 4096, 0, 0, 0, 0);
+	MEMSLOT(0, 8192, 0, 0, 0, 1);
+	MEMSLOT(INT64_MAX - 8191, 4096, INT64_MAX - 8191, 0, 0, 1);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	snapshot_clear(&s);
+	assert_null(s.memslots);
+	assert_false(s.are_memslots_known);
+}
+
+static struct memslot *copy_of(const struct memslot *slots, size_t n)
+{
+	struct memslot *copy = malloc(n * sizeof(*copy));
+
+	assert_non_null(copy);
+	memcpy(copy, slots, n * sizeof(*copy));
+	return copy;
+}
+
+static void memslots_are_taken_and_sorted(void **state)
+{
+	static const struct memslot told[] = {
+		{0, 4096, BLOCK, 0, 3, 1}, {8192, 4096, 0, 0, 2, 0}, {0, 8192, BLOCK, 0, 1, 0}};
+	struct snapshot s = valid_snapshot();
+	struct memslot *slots = copy_of(told, 3), *none = NULL;
+
+	(void)state;
+	assert_int_equal(snapshot_take_memslots(&s, &slots, 3), 0);
+	assert_null(slots);
+	assert_true(s.are_memslots_known);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(s.memslots[i].slot, i + 1);
+	/* Another table takes its place. */
+	assert_int_equal(snapshot_take_memslots(&s, &none, 0), 0);
+	assert_true(s.are_memslots_known);
+	assert_int_equal(s.n_memslots, 0);
+	snapshot_forget_memslots(&s);
+	assert_false(s.are_memslots_known);
+	snapshot_clear(&s);
+}
+
+static void an_unlawful_table_is_as_good_as_none(void **state)
+{
+	static const struct memslot good = {0, 4096, 0, 0, 0, 0},
+				    told[] = {{0, 8192, BLOCK, 0, 1, 0}, {4096, 4096, 0, 0, 2, 0}};
+	struct snapshot s = valid_snapshot();
+	struct memslot *slots = copy_of(&good, 1);
+
+	(void)state;
+	assert_int_equal(snapshot_take_memslots(&s, &slots, 1), 0);
+	slots = copy_of(told, 2);
+	assert_int_equal(snapshot_take_memslots(&s, &slots, 2), -EINVAL);
+	assert_non_null(slots);
+	assert_false(s.are_memslots_known);
+	assert_int_equal(s.n_memslots, 0);
+	assert_null(s.memslots);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	free(slots);
+	slots = calloc(SNAPSHOT_MEMSLOTS_MAX + 1, sizeof(*slots));
+	assert_non_null(slots);
+	for (size_t i = 0; i <= SNAPSHOT_MEMSLOTS_MAX; i++)
+		slots[i] = (struct memslot){.gpa = i * 4096, .bytes = 4096};
+	assert_int_equal(snapshot_take_memslots(&s, &slots, SNAPSHOT_MEMSLOTS_MAX + 1), -EINVAL);
+	assert_int_equal(snapshot_take_memslots(&s, &slots, SNAPSHOT_MEMSLOTS_MAX), 0);
+	snapshot_clear(&s);
+}
+
+static void addresses_that_disagree_are_told_by_how_much(void **state)
+{
+	const struct memslot same = {BLOCK + 4096, BLOCK, 5 * BLOCK + 4096, 0, 0, 0},
+			     off = {4 * BLOCK + 8192, BLOCK, 4096, 0, 0, 0};
+
+	(void)state;
+	assert_int_equal(memslot_misalignment(&same, BLOCK), 0);
+	assert_int_equal(memslot_misalignment(&off, BLOCK), BLOCK - 4096);
+	assert_int_equal(memslot_misalignment(&off, 4096), 0);
+}
+
 static void a_guest_map_is_not_trusted(void **state)
 {
 	struct guest_span spans[] = {
@@ -268,6 +387,11 @@ int main(void)
 		cmocka_unit_test(laws_of_sights),
 		cmocka_unit_test(laws_of_holds),
 		cmocka_unit_test(laws_of_guest_spans),
+		cmocka_unit_test(laws_of_memslots),
+		cmocka_unit_test(lawful_memslots_pass),
+		cmocka_unit_test(memslots_are_taken_and_sorted),
+		cmocka_unit_test(an_unlawful_table_is_as_good_as_none),
+		cmocka_unit_test(addresses_that_disagree_are_told_by_how_much),
 		cmocka_unit_test(a_guest_map_is_not_trusted),
 		cmocka_unit_test(a_guest_map_is_bounded),
 		cmocka_unit_test(a_guest_map_that_is_cleared_is_empty),

@@ -29,6 +29,7 @@ static_assert(sizeof(struct extent) == 32, "struct extent has changed");
 static_assert(sizeof(struct policy) == 112 + POLICY_MONITOR_MAX, "struct policy has changed");
 static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
 static_assert(sizeof(struct guest_span) == 24, "struct guest_span has changed");
+static_assert(sizeof(struct memslot) == 32, "struct memslot has changed");
 static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
@@ -206,6 +207,16 @@ static void fill_guest_spans(struct snapshot *s)
 	assert_int_equal(ARRAY_APPEND(&s->guest_spans, &s->n_guest_spans, &span), 0);
 }
 
+static void fill_memslots(struct snapshot *s)
+{
+	struct memslot m = {0, 4096, INT64_MAX - 4095 - 4096, MEMSLOT_FLAGS, UINT16_MAX, 0};
+
+	assert_int_equal(ARRAY_APPEND(&s->memslots, &s->n_memslots, &m), 0);
+	m = (struct memslot){4096, INT64_MAX - 8191, 0, MEMSLOT_READONLY, 7, 1};
+	assert_int_equal(ARRAY_APPEND(&s->memslots, &s->n_memslots, &m), 0);
+	s->are_memslots_known = true;
+}
+
 static void fill_extents(struct snapshot *s)
 {
 	struct extent x = {BLOCK - 4096, INT64_MAX, 4096, UINT32_MAX};
@@ -237,6 +248,7 @@ static struct snapshot full_snapshot(void)
 	fill_extents(&s);
 	fill_vcpus(&s);
 	fill_guest_spans(&s);
+	fill_memslots(&s);
 	return s;
 }
 
@@ -313,6 +325,11 @@ static void check_guest_span(const struct guest_span *a, const struct guest_span
 	SAME(start), SAME(bytes), SAME(guest_node);
 }
 
+static void check_memslot(const struct memslot *a, const struct memslot *b)
+{
+	SAME(gpa), SAME(bytes), SAME(hva), SAME(flags), SAME(slot), SAME(address_space);
+}
+
 static void check_counts(const struct kvm_counts *a, const struct kvm_counts *b)
 {
 	SAME(source), SAME(read_ns), SAME(pages_4k), SAME(pages_2m), SAME(pages_1g),
@@ -323,6 +340,7 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
 		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
+	SAME(n_memslots), SAME(are_memslots_known);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
@@ -342,6 +360,8 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 		check_vcpu(&a->vcpus[i], &b->vcpus[i]);
 	for (size_t i = 0; i < a->n_guest_spans; i++)
 		check_guest_span(&a->guest_spans[i], &b->guest_spans[i]);
+	for (size_t i = 0; i < a->n_memslots; i++)
+		check_memslot(&a->memslots[i], &b->memslots[i]);
 }
 
 static void check_round_trip(const struct snapshot *s, bool pretty)
@@ -399,9 +419,9 @@ static void pretty_has_a_line_for_each_sight(void **state)
 	for (const char *c = strstr(text, "\"sights\""); c; c = strchr(c + 1, '\n'))
 		lines++;
 	/* key, sights, "],", key, holds, "],", key, extents, "],", key, vcpus, "],", key, spans,
-	 * "]", "}", end */
-	assert_int_equal(lines,
-			 s.n_sights + s.n_holds + s.n_extents + s.n_vcpus + s.n_guest_spans + 12);
+	 * "],", are known, key, memslots, "]", "}", end */
+	assert_int_equal(lines, s.n_sights + s.n_holds + s.n_extents + s.n_vcpus + s.n_guest_spans +
+					s.n_memslots + 15);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	free(text);
 	snapshot_clear(&s);
@@ -430,7 +450,9 @@ static void what_was_read_can_grow(void **state)
 #define HEAD	     "{\"version\":1,\"taken_ns\":5," GEOMETRY
 #define REGION	     "{\"start\":\"0x200000\",\"end\":\"0xa00000\",\"backing\":\"shmem\"}"
 #define SIGHTS(list) HEAD ",\"regions\":[" REGION "],\"sights\":[" list "]}"
-#define SIGHT(more)  SIGHTS("{\"start\":\"0x200000\",\"blocks\":1" more "}")
+#define SLOT(gpa, space) \
+	"{\"gpa\":\"" gpa "\",\"bytes\":4096,\"hva\":\"0x200000\",\"address_space\":" space "}"
+#define SIGHT(more) SIGHTS("{\"start\":\"0x200000\",\"blocks\":1" more "}")
 
 static void check_refused(const char *text, size_t size, const char *expected_why)
 {
@@ -472,6 +494,23 @@ static void missing_is_unknown(void **state)
 	assert_int_equal(s.sights[0].seen, SEEN_UNKNOWN);
 	assert_int_equal(s.sights[0].fill, FILL_UNKNOWN);
 	assert_int_equal(s.sights[0].node, -1);
+	assert_false(s.are_memslots_known);
+	snapshot_clear(&s);
+}
+
+static void a_vm_without_memslots_is_another_one_than_one_that_tells_none(void **state)
+{
+	struct snapshot s = SNAPSHOT_INIT;
+
+	(void)state;
+	check_accepted(HEAD ",\"are_memslots_known\":true,\"memslots\":[]}", &s);
+	assert_true(s.are_memslots_known);
+	assert_int_equal(s.n_memslots, 0);
+	check_round_trip(&s, false);
+	snapshot_clear(&s);
+	check_accepted(HEAD ",\"are_memslots_known\":true,\"memslots\":[" SLOT("0x0", "0") "]}",
+		       &s);
+	assert_int_equal(s.memslots[0].flags | s.memslots[0].slot | s.memslots[0].address_space, 0);
 	snapshot_clear(&s);
 }
 
@@ -545,6 +584,11 @@ static void wrong_members_are_named(void **state)
 		 "region.path"},
 		{HEAD ",\"holds\":[{\"start\":\"0x0\",\"end\":\"0x200000\",\"until_ns\":1}]}",
 		 "hold.reason"},
+		{HEAD ",\"memslots\":[{\"gpa\":\"0x0\",\"bytes\":4096}]}", "memslot.hva"},
+		{HEAD ",\"memslots\":[{\"gpa\":\"0x0\",\"hva\":\"0x0\"}]}", "memslot.bytes"},
+		{HEAD ",\"memslots\":[{\"bytes\":4096,\"hva\":\"0x0\"}]}", "memslot.gpa"},
+		{HEAD ",\"memslots\":[" SLOT("0x0", "65536") "]}", "memslot.address_space"},
+		{HEAD ",\"are_memslots_known\":\"yes\"}", "snapshot.are_memslots_known"},
 		{HEAD ",\"host\":7}", "snapshot.host"},
 		{HEAD ",\"host\":null}", "snapshot.host"},
 		{HEAD ",\"host\":{\"is_ksm_running\":1}}", "host.is_ksm_running"},
@@ -585,6 +629,17 @@ static void lies_are_caught_by_the_laws(void **state)
 		{SIGHT(",\"fill\":16,\"present_pages\":18446744073709551615"), "more pages"},
 		{SIGHT(",\"fill\":17"), "sixteen"},
 		{HEAD ",\"regions\":[" REGION "," REGION "]}", "regions overlap"},
+		{HEAD ",\"memslots\":[" SLOT("0x0", "0") "]}", "nobody told"},
+		{HEAD ",\"are_memslots_known\":true,\"memslots\":[" SLOT("0x0", "2") "]}",
+		 "a memslot is"},
+		{HEAD ",\"are_memslots_known\":true,\"memslots\":[" SLOT("0x1", "0") "]}",
+		 "a memslot is"},
+		{HEAD ",\"are_memslots_known\":true,\"memslots\":[" SLOT("0x0", "0") "," SLOT(
+			 "0x0", "0") "]}",
+		 "memslots overlap"},
+		{HEAD ",\"are_memslots_known\":true,\"memslots\":[" SLOT("0x0", "1") "," SLOT(
+			 "0x1000", "0") "]}",
+		 "memslots overlap"},
 		{HEAD ",\"vm\":{\"name\":\"\\u001b[2J\"}}", "printable"},
 		{HEAD ",\"policy\":{\"min_populated_bp\":10001}}", "min_populated_bp"},
 	};
@@ -674,6 +729,30 @@ static void depth_is_bounded(void **state)
 	free(text);
 }
 
+/* As many as KVM has, in both directions. */
+static void the_largest_table_of_memslots_comes_back(void **state)
+{
+	struct snapshot s = SNAPSHOT_INIT, back = SNAPSHOT_INIT;
+	struct memslot *slots = calloc(SNAPSHOT_MEMSLOTS_MAX, sizeof(*slots));
+	char *text = NULL;
+
+	(void)state;
+	assert_non_null(slots);
+	for (unsigned int i = 0; i < SNAPSHOT_MEMSLOTS_MAX; i++)
+		slots[i] = (struct memslot){UINT64_C(4096) * (i / 2), 4096,
+					    UINT64_C(4096) * i,	      0,
+					    (uint16_t)(i / 2),	      (uint16_t)(i % 2)};
+	s.geometry = (struct mmu_geometry){12, 9, 18};
+	assert_int_equal(snapshot_take_memslots(&s, &slots, SNAPSHOT_MEMSLOTS_MAX), 0);
+	assert_int_equal(snapshot_to_json(&s, true, &text), 0);
+	assert_int_equal(snapshot_from_json(text, strlen(text), &back, NULL), 0);
+	check_same(&s, &back);
+	assert_int_equal(back.n_memslots, 65528);
+	free(text);
+	snapshot_clear(&s);
+	snapshot_clear(&back);
+}
+
 static void tables_are_bounded(void **state)
 {
 	char *text = repeated(HEAD ",\"regions\":[" REGION, "," REGION, SNAPSHOT_REGIONS_MAX, "]}");
@@ -682,6 +761,9 @@ static void tables_are_bounded(void **state)
 	check_refused(text, strlen(text), "within its bound");
 	free(text);
 	text = repeated(HEAD ",\"sights\":[7", ",7", SNAPSHOT_SIGHTS_MAX, "]}");
+	check_refused(text, strlen(text), "within its bound");
+	free(text);
+	text = repeated(HEAD ",\"memslots\":[7", ",7", SNAPSHOT_MEMSLOTS_MAX, "]}");
 	check_refused(text, strlen(text), "within its bound");
 	free(text);
 	text = repeated(HEAD ",\"host\":{\"nodes\":[{}", ",{}", HOST_NODES_MAX, "]}}");
@@ -697,6 +779,7 @@ int main(void)
 		cmocka_unit_test(pretty_has_a_line_for_each_sight),
 		cmocka_unit_test(what_was_read_can_grow),
 		cmocka_unit_test(missing_is_unknown),
+		cmocka_unit_test(a_vm_without_memslots_is_another_one_than_one_that_tells_none),
 		cmocka_unit_test(unknown_is_skipped),
 		cmocka_unit_test(the_last_of_two_equal_keys_counts),
 		cmocka_unit_test(wrong_members_are_named),
@@ -704,6 +787,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_json_is_refused),
 		cmocka_unit_test(cut_texts_are_refused),
 		cmocka_unit_test(depth_is_bounded),
+		cmocka_unit_test(the_largest_table_of_memslots_comes_back),
 		cmocka_unit_test(tables_are_bounded),
 	};
 
