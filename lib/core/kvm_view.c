@@ -2,10 +2,12 @@
 /* Theory of operation: KVM maps huge only what the host maps huge, and never what it once mapped
  * small until that entry goes (KERNEL.md 3.2). So where most of a VM is huge on the host, and KVM
  * still has most of what it maps by small pages, something keeps it so. Shares are compared, not
- * bytes: KVM has entries of what the guest has touched only. */
+ * bytes: KVM has entries of what the guest has touched only. What memslots explain is taken out of
+ * both before: nothing that is done to it would help. */
 #include "kvm_view.h"
 
 #include "bits.h"
+#include "slots_view.h"
 
 /* What KVM calls its counters by: they are x86's sizes on any host that has them. */
 enum { SHIFT_4K = 12, SHIFT_2M = 21, SHIFT_1G = 30 };
@@ -21,6 +23,9 @@ enum { SHIFT_4K = 12, SHIFT_2M = 21, SHIFT_1G = 30 };
 /* Of resident memory. A guest's kernel and programs are some 10 MiB, and KVM means their pages to
  * be small; beyond this it shows. */
 #define NX_NOTICEABLE_BP 500
+/* Of resident memory. Every VM has edges (x86's first MiB is cut up); they matter in a VM of many
+ * small slots. */
+#define HEAD_TAIL_NOTICEABLE_BP 100
 
 static uint64_t bytes_of(uint64_t pages, unsigned int shift)
 {
@@ -52,19 +57,34 @@ static uint16_t share_bp(uint64_t part, uint64_t whole)
 	return (uint16_t)(part * 10000 / whole);
 }
 
-static bool is_small(const struct kvm_counts *c, uint64_t resident)
+/* What memslots explain: resident memory, and the most that KVM maps small for it. */
+struct forever_small {
+	uint64_t resident_bytes, mapped_bytes;
+};
+
+static struct forever_small forever_small_of(const struct slots_view *slots)
 {
-	return c->source != KVM_SOURCE_NONE &&
-	       is_at_least(mapped_bytes_of(c), resident, KVM_FAIR_BP) &&
-	       !is_at_least(huge_bytes_of(c), mapped_bytes_of(c), KVM_LOW_BP);
+	uint64_t resident = sat_add_u64(slots->not_congruent_bytes, slots->head_tail_bytes);
+
+	return (struct forever_small){resident, sat_add_u64(resident, slots->private_bytes)};
 }
 
-static bool is_small_for_long(const struct snapshot *s, const struct totals *t)
+static bool is_small(struct kvm_counts c, uint64_t resident, const struct forever_small *except)
+{
+	c.pages_4k = sat_sub_u64(c.pages_4k, except->mapped_bytes >> SHIFT_4K);
+	resident = sat_sub_u64(resident, except->resident_bytes);
+	return c.source != KVM_SOURCE_NONE &&
+	       is_at_least(mapped_bytes_of(&c), resident, KVM_FAIR_BP) &&
+	       !is_at_least(huge_bytes_of(&c), mapped_bytes_of(&c), KVM_LOW_BP);
+}
+
+static bool is_small_for_long(const struct snapshot *s, const struct totals *t,
+			      const struct forever_small *except)
 {
 	return t->resident_bytes > 0 &&
 	       is_at_least(t->huge_bytes, t->resident_bytes, HOST_HIGH_BP) &&
-	       is_small(&s->kvm, t->resident_bytes) &&
-	       is_small(&s->kvm_before, t->resident_bytes) &&
+	       is_small(s->kvm, t->resident_bytes, except) &&
+	       is_small(s->kvm_before, t->resident_bytes, except) &&
 	       sat_sub_u64(s->kvm.read_ns, s->kvm_before.read_ns) >= KVM_SAMPLES_APART_NS;
 }
 
@@ -73,31 +93,49 @@ static void add_finding(struct kvm_view *v, enum reason reason, uint64_t bytes)
 	v->findings[v->n_findings++] = (struct kvm_finding){reason, bytes};
 }
 
-static void find(const struct snapshot *s, const struct totals *t, struct kvm_view *v)
+static void find_in_slots(const struct slots_view *slots, const struct totals *t,
+			  struct kvm_view *v)
 {
+	if (slots->not_congruent_bytes > 0)
+		add_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes);
+	if (slots->head_tail_bytes > 0 &&
+	    is_at_least(slots->head_tail_bytes, t->resident_bytes, HEAD_TAIL_NOTICEABLE_BP))
+		add_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes);
+	if (slots->private_bytes > 0)
+		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes);
+}
+
+static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
+		 struct kvm_view *v)
+{
+	const struct forever_small except = forever_small_of(slots);
 	uint64_t small = v->mapped_bytes - v->huge_bytes,
 		 split = min_u64(bytes_of(s->kvm.nx_splits, SHIFT_2M), small);
 	bool is_split = split > 0 && is_at_least(split, t->resident_bytes, NX_NOTICEABLE_BP);
+	uint64_t explained = sat_add_u64(except.mapped_bytes, is_split ? split : 0);
 
 	if (is_split)
 		add_finding(v, REASON_NX_SPLIT, split);
 	/* While a log is on, small pages are what it is made of. */
 	if (s->is_migrating == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
-	else if (is_small_for_long(s, t) && (!is_split || split < small))
-		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, is_split ? small - split : small);
+	else if (is_small_for_long(s, t, &except) && explained < small)
+		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, small - explained);
+	find_in_slots(slots, t, v);
 }
 
 struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *totals)
 {
 	struct kvm_view v = {.is_known = s->kvm.source != KVM_SOURCE_NONE};
+	struct slots_view slots = {0};
 
 	if (v.is_known) {
 		v.mapped_bytes = mapped_bytes_of(&s->kvm);
 		v.huge_bytes = huge_bytes_of(&s->kvm);
 	}
 	v.coverage_bp = share_bp(v.huge_bytes, v.mapped_bytes);
-	find(s, totals, &v);
+	(void)slots_view_of(s, &slots);
+	find(s, totals, &slots, &v);
 	return v;
 }
 

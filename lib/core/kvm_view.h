@@ -13,10 +13,13 @@
 
 struct kvm_finding {
 	enum reason reason;
-	uint64_t bytes; /* that KVM maps by small pages for this reason; nx-split: at most */
+	/* That KVM maps by small pages for this reason; nx-split: at most. Of what memslots explain
+	 * (slots_view.h): what is resident, whether KVM maps it already or not. */
+	uint64_t bytes;
 };
 
-enum { KVM_FINDINGS_MAX = 2 };
+/* nx-split, one of dirty-logging-on and kvm-small-under-huge-host, and three of memslots. */
+enum { KVM_FINDINGS_MAX = 5 };
 
 struct kvm_view {
 	bool is_known;	       /* else the sums below are 0 */
@@ -27,7 +30,8 @@ struct kvm_view {
 	struct kvm_finding findings[KVM_FINDINGS_MAX];
 };
 
-/* `totals` is the diagnosis of the same snapshot. */
+/* `totals` is the diagnosis of the same snapshot. Without the memory to sort its memslots by it is
+ * as if nobody had told them. */
 struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *totals);
 
 /* Takes a new sample; the one that the snapshot had is the one before. Source none: none of them
