@@ -23,6 +23,12 @@ THPD_API const char *thpd_version(void);
 THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
 				const char **ret_why);
 
+/* The memslots of a snapshot: {"name","pid","known","memslots":[{"slot","address_space","gpa",
+ * "bytes","hva","flags":["log-dirty","readonly","guest-memfd"],"can_be_huge","reason",
+ * "misaligned_bytes"}]}. "known": the library inside the VMM told; "can_be_huge": KVM can map all
+ * whole huge pages of the slot huge where the host does, else "reason" is why not. */
+THPD_API int thpd_memslots(const char *text, size_t size, char **ret_json, const char **ret_why);
+
 /* Host pre-flight: {"checks":[{"id","result":"ok|note|warn|fail","text","cure"}],"ok":bool}. Needs
  * root to be complete. */
 THPD_API int thpd_doctor(char **ret_json, const char **ret_why);

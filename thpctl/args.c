@@ -49,6 +49,9 @@ static const struct {
 		       "On which memory nodes the VMs lie, and what is on the wrong one"},
 	[VERB_PLAN] = {"plan", 0, 1, BIT(OPTION_SNAPSHOT), "VM | --snapshot=FILE",
 		       "What thpd would do next; FILE is decided offline (- is stdin)"},
+	[VERB_MEMSLOTS] = {"memslots", 0, 1, BIT(OPTION_SNAPSHOT), "VM | --snapshot=FILE",
+			   "Where guest memory is in the guest and in the VMM; exit status 1 if "
+			   "nobody tells"},
 	[VERB_COLLAPSE] = {"collapse", 1, 1, BIT(OPTION_WAIT) | BIT(OPTION_TARGET),
 			   "VM [--wait] [--target=PCT]",
 			   "Serve a VM now; exit status 3 if it ends below PCT huge"},
@@ -255,8 +258,8 @@ static int check_words(const struct args *a, char *error, size_t error_size)
 	const char *name = grammar[a->verb].name, *synopsis = grammar[a->verb].synopsis;
 	int min = grammar[a->verb].min_words, max = grammar[a->verb].max_words;
 
-	/* plan has a VM or a file, never both. */
-	if (a->verb == VERB_PLAN)
+	/* A VM or a file, never both. */
+	if (grammar[a->verb].options & BIT(OPTION_SNAPSHOT))
 		min = max = a->snapshot_file ? 0 : 1;
 	if (a->n_words >= min && a->n_words <= max &&
 	    (a->verb != VERB_DAX_CREATE || a->size_bytes > 0))

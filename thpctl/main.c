@@ -12,6 +12,7 @@ static int (*const run[VERB_MAX])(const struct args *) = {
 	[VERB_EXPLAIN] = verb_explain,
 	[VERB_NUMA] = verb_numa,
 	[VERB_PLAN] = verb_plan,
+	[VERB_MEMSLOTS] = verb_memslots,
 	[VERB_COLLAPSE] = verb_collapse,
 	[VERB_POPULATE] = verb_populate,
 	[VERB_PAUSE] = verb_pause,

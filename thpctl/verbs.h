@@ -10,6 +10,7 @@ int verb_show(const struct args *a);
 int verb_explain(const struct args *a);
 int verb_numa(const struct args *a);
 int verb_plan(const struct args *a);
+int verb_memslots(const struct args *a);
 int verb_collapse(const struct args *a);
 int verb_populate(const struct args *a);
 int verb_pause(const struct args *a);

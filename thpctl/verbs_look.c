@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Verbs that look: status, show, explain, numa, plan, snapshot, cat-config. */
+/* Verbs that look: status, show, explain, numa, plan, memslots, snapshot, cat-config. */
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -13,6 +13,7 @@
 #include "thpd.h"
 #include "verbs.h"
 #include "view_explain.h"
+#include "view_memslots.h"
 #include "view_numa.h"
 #include "view_plan.h"
 #include "view_show.h"
@@ -192,25 +193,49 @@ static int print_offline_plan(struct json_object *o, const struct args *a)
 	return r < 0 ? fail_memory() : EXIT_OK;
 }
 
-static int plan_offline(const struct args *a)
+/* Of --snapshot, or of the VM as thpd has it; else says on stderr what went wrong. */
+static int get_snapshot(const struct args *a, char **ret, size_t *ret_size)
 {
-	_free_ char *text = NULL, *answer = NULL;
-	_put_ struct json_object *o = NULL;
+	int r;
+
+	if (!a->snapshot_file) {
+		r = verbs_ask(a, "Snapshot", a->words[0], NULL, ret);
+		*ret_size = r < 0 ? 0 : strlen(*ret);
+		return r;
+	}
+	r = read_file(a->snapshot_file, ret, ret_size);
+	if (r < 0)
+		fprintf(stderr, "thpctl: %s: %s\n", a->snapshot_file, strerror(-r));
+	return r;
+}
+
+/* What the library makes of a snapshot; NULL, and it is said on stderr what went wrong. */
+static char *decide(const struct args *a,
+		    int (*function)(const char *, size_t, char **, const char **))
+{
+	_free_ char *text = NULL;
 	const char *why = NULL;
+	char *answer = NULL;
 	size_t size = 0;
 	int r;
 
-	r = read_file(a->snapshot_file, &text, &size);
-	if (r < 0) {
-		fprintf(stderr, "thpctl: %s: %s\n", a->snapshot_file, strerror(-r));
-		return EXIT_FAILED;
-	}
-	r = thpd_plan_snapshot(text, size, &answer, &why);
-	if (r < 0) {
+	if (get_snapshot(a, &text, &size) < 0)
+		return NULL;
+	r = function(text, size, &answer, &why);
+	if (r < 0)
 		fprintf(stderr, "thpctl: %s is no snapshot as `thpctl snapshot` writes it: %s\n",
-			a->snapshot_file, why ? why : strerror(-r));
+			a->snapshot_file ? a->snapshot_file : "thpd's answer",
+			why ? why : strerror(-r));
+	return answer;
+}
+
+static int plan_offline(const struct args *a)
+{
+	_free_ char *answer = decide(a, thpd_plan_snapshot);
+	_put_ struct json_object *o = NULL;
+
+	if (!answer)
 		return EXIT_FAILED;
-	}
 	if (a->json != JSON_FORM_NONE)
 		return document_reprint(answer, a->json);
 	o = document_parse(answer);
@@ -228,6 +253,28 @@ int verb_plan(const struct args *a)
 	if (o && view_plan_print(stdout, o, a) < 0)
 		return fail_memory();
 	return status;
+}
+
+static int print_memslots(struct json_object *table, const struct args *a)
+{
+	if (a->json != JSON_FORM_NONE)
+		return document_print(stdout, table, a->json);
+	if (view_memslots_are_known(table))
+		return view_memslots_print(stdout, table, a);
+	view_memslots_print_unknown(stderr, table);
+	return 0;
+}
+
+int verb_memslots(const struct args *a)
+{
+	_free_ char *answer = decide(a, thpd_memslots);
+	_put_ struct json_object *table = answer ? document_parse(answer) : NULL;
+
+	if (!answer)
+		return EXIT_FAILED;
+	if (!table || print_memslots(table, a) < 0)
+		return fail_memory();
+	return view_memslots_are_known(table) ? EXIT_OK : EXIT_FAILED;
 }
 
 int verb_snapshot(const struct args *a)

@@ -91,6 +91,22 @@ static bool has_blocks(const struct memslot *m, uint64_t block)
 	return align_up(m->gpa, block) < align_down(m->gpa + m->bytes, block);
 }
 
+static bool is_congruent(const struct memslot *m, uint64_t block)
+{
+	return !has_blocks(m, block) || memslot_misalignment(m, block) == 0;
+}
+
+enum reason memslot_reason(const struct memslot *m, const struct mmu_geometry *g)
+{
+	uint64_t block = block_bytes(g);
+
+	if (m->flags & MEMSLOT_GUEST_MEMFD)
+		return REASON_SEV_OR_GUEST_MEMFD;
+	if (!has_blocks(m, block))
+		return REASON_SLOT_HEAD_TAIL;
+	return is_congruent(m, block) ? REASON_NONE : REASON_SLOT_NOT_CONGRUENT;
+}
+
 static int add_head_and_tail(struct ranges *r, const struct memslot *m, uint64_t block)
 {
 	gpa_t end = m->gpa + m->bytes;
@@ -122,10 +138,10 @@ int slots_view_of(const struct snapshot *s, struct slots_view *ret)
 			continue;
 		if (m->flags & MEMSLOT_GUEST_MEMFD)
 			v.private_bytes += m->bytes;
-		if (has_blocks(m, block) && memslot_misalignment(m, block) != 0)
-			r = ranges_add(&disagreeing, m->hva, m->hva + m->bytes);
-		else
+		if (is_congruent(m, block))
 			r = add_head_and_tail(&edges, m, block);
+		else
+			r = ranges_add(&disagreeing, m->hva, m->hva + m->bytes);
 	}
 	if (r == 0) {
 		v.not_congruent_bytes = resident_bytes(&disagreeing, s);

@@ -74,7 +74,7 @@ verbs_of_help() {
 	"$build/thpctl" --help |
 		awk '/^[^ ]/ { inside = /^Verbs:/ } inside && /^  [a-z]/ { print $1 }' | sort -u
 }
-options_of_bash() { grep -E '^[[:space:]]*(local options=|[a-z]+\) options\+=)' thpctl/completion/bash | options_in; }
+options_of_bash() { grep -E '^[[:space:]]*(local options=|[a-z |]+\) options\+=)' thpctl/completion/bash | options_in; }
 verbs_of_bash() { sed -n "s/.*local verbs='\(.*\)'.*/\1/p" thpctl/completion/bash | tr ' ' '\n' | sort -u; }
 # The specifications of _arguments, without what stands in brackets and without calls of thpctl.
 options_of_zsh() {

@@ -148,7 +148,16 @@ int manager_snapshot_json(struct manager *m, const char *who, char **ret)
 	int r = look_up(who);
 
 	(void)m;
-	return r < 0 ? r : answer("{\"version\": 1}", ret);
+	return r < 0 ? r
+		     : answer("{\"version\": 1, \"taken_ns\": 5, \"geometry\": {\"base_shift\": "
+			      "12, "
+			      "\"pmd_order\": 9, \"pud_order\": 18}, \"vm\": {\"name\": "
+			      "\"guest-a\", "
+			      "\"pid\": 100}, \"are_memslots_known\": true, \"memslots\": "
+			      "[{\"gpa\": "
+			      "\"0x100000\", \"bytes\": 8388608, \"hva\": \"0x7f00000ff000\", "
+			      "\"slot\": 3, \"flags\": 3}]}",
+			      ret);
 }
 
 int manager_config_text(struct manager *m, char **ret)

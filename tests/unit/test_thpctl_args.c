@@ -52,6 +52,7 @@ static void every_verb_is_known(void **state)
 		[VERB_EXPLAIN] = "explain a 0x1000",
 		[VERB_NUMA] = "numa",
 		[VERB_PLAN] = "plan a",
+		[VERB_MEMSLOTS] = "memslots a",
 		[VERB_COLLAPSE] = "collapse a",
 		[VERB_POPULATE] = "populate a --wait --target=99 --force",
 		[VERB_PAUSE] = "pause a",
@@ -145,7 +146,7 @@ static void options_stand_anywhere(void **state)
 	assert_string_equal(a.words[0], "-evil");
 }
 
-static void plan_has_a_vm_or_a_file(void **state)
+static void plan_and_memslots_have_a_vm_or_a_file(void **state)
 {
 	struct args a;
 	char error[512];
@@ -155,6 +156,13 @@ static void plan_has_a_vm_or_a_file(void **state)
 	assert_string_equal(a.snapshot_file, "-");
 	assert_int_equal(parse("plan", &a, error), -EINVAL);
 	assert_int_equal(parse("plan vm --snapshot=f", &a, error), -EINVAL);
+	assert_int_equal(parse("memslots --snapshot=f", &a, error), 0);
+	assert_string_equal(a.snapshot_file, "f");
+	assert_int_equal(parse("memslots", &a, error), -EINVAL);
+	assert_non_null(strstr(error, "thpctl memslots VM | --snapshot=FILE"));
+	assert_int_equal(parse("memslots vm --snapshot=f", &a, error), -EINVAL);
+	assert_int_equal(parse("memslots vm --wait", &a, error), -EINVAL);
+	assert_int_equal(parse("snapshot vm --snapshot=f", &a, error), -EINVAL);
 }
 
 static void numa_has_any_number_of_vms(void **state)
@@ -249,7 +257,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_strict),
 		cmocka_unit_test(verbs_of_two_words),
 		cmocka_unit_test(options_stand_anywhere),
-		cmocka_unit_test(plan_has_a_vm_or_a_file),
+		cmocka_unit_test(plan_and_memslots_have_a_vm_or_a_file),
 		cmocka_unit_test(numa_has_any_number_of_vms),
 		cmocka_unit_test(wrong_usage_is_named),
 		cmocka_unit_test(help_needs_no_verb),

@@ -17,13 +17,21 @@ struct result {
 };
 
 static int (*const verbs[VERB_MAX])(const struct args *) = {
-	[VERB_STATUS] = verb_status,	 [VERB_SHOW] = verb_show,
-	[VERB_EXPLAIN] = verb_explain,	 [VERB_NUMA] = verb_numa,
-	[VERB_PLAN] = verb_plan,	 [VERB_COLLAPSE] = verb_collapse,
-	[VERB_POPULATE] = verb_populate, [VERB_PAUSE] = verb_pause,
-	[VERB_RESUME] = verb_resume,	 [VERB_DOCTOR] = verb_doctor,
-	[VERB_SNAPSHOT] = verb_snapshot, [VERB_CAT_CONFIG] = verb_cat_config,
-	[VERB_RECORD] = verb_record,	 [VERB_RELOAD] = verb_reload,
+	[VERB_STATUS] = verb_status,
+	[VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,
+	[VERB_NUMA] = verb_numa,
+	[VERB_PLAN] = verb_plan,
+	[VERB_MEMSLOTS] = verb_memslots,
+	[VERB_COLLAPSE] = verb_collapse,
+	[VERB_POPULATE] = verb_populate,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,
+	[VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot,
+	[VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,
+	[VERB_RELOAD] = verb_reload,
 };
 
 /* In a child whose output goes to two files. */
@@ -97,7 +105,11 @@ static void every_verb_answers(void **state)
 	assert_run(*state, "explain guest-a 0x1000", EXIT_OK, "no memory of this guest", "");
 	assert_run(*state, "numa", EXIT_OK, "evil?[31m??", "");
 	assert_run(*state, "plan guest-a", EXIT_OK, "1 to remap", "");
-	assert_run(*state, "snapshot guest-a", EXIT_OK, "{\"version\":1}", "");
+	assert_run(*state, "snapshot guest-a", EXIT_OK, "{\"version\":1,\"taken_ns\":5,", "");
+	assert_run(*state, "memslots guest-a", EXIT_OK,
+		   "SLOT AS      GPA SIZE            HVA FLAGS              HUGE\n"
+		   "   3  0 0x100000 8.0M 0x7f00000ff000 log-dirty,readonly no, 2.0M off\n",
+		   "");
 	assert_run(*state, "cat-config", EXIT_OK, "Interval=1s\n", "");
 	assert_run(*state, "pause guest-a", EXIT_OK, "", "");
 	assert_run(*state, "status", EXIT_OK, "paused", "");
@@ -147,6 +159,39 @@ static void numa_shows_the_vms_that_are_named(void **state)
 	assert_run(*state, "numa guest-a nobody", EXIT_FAILED, "",
 		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow.");
 	assert_run(*state, "numa nobody --json", EXIT_FAILED, "", "There is no VM 'nobody'.");
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+#define UNTOLD                                                                           \
+	"{\"version\":1,\"taken_ns\":5,\"geometry\":{\"base_shift\":12,\"pmd_order\":9," \
+	"\"pud_order\":18},\"vm\":{\"name\":\"web1\",\"pid\":7}}"
+
+/* Where nobody tells the memslots that is the answer, with what to do, and no success. */
+static void memslots_that_nobody_tells_are_status_1(void **state)
+{
+	const struct server *s = *state;
+	char path[160], line[256];
+
+	(void)snprintf(path, sizeof(path), "%s/untold.json", s->directory);
+	write_file(path, UNTOLD);
+	(void)snprintf(line, sizeof(line), "memslots --snapshot=%s", path);
+	assert_run(s, line, EXIT_FAILED, "", "start the VMM by thpd-run(1)");
+	(void)snprintf(line, sizeof(line), "memslots --json=short --snapshot=%s", path);
+	assert_run(s, line, EXIT_FAILED,
+		   "{\"name\":\"web1\",\"pid\":7,\"known\":false,\"memslots\":[]}\n", "");
+	write_file(path, "{}");
+	assert_run(s, line, EXIT_FAILED, "", "untold.json is no snapshot");
+	assert_int_equal(unlink(path), 0);
+	assert_run(s, line, EXIT_FAILED, "", "untold.json: No such file");
+	assert_run(s, "memslots nobody", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
 static void collapse_waits_and_judges(void **state)
@@ -256,6 +301,7 @@ int main(void)
 		WITH_SERVER(every_verb_answers),
 		WITH_SERVER(json_is_handed_on),
 		WITH_SERVER(numa_shows_the_vms_that_are_named),
+		WITH_SERVER(memslots_that_nobody_tells_are_status_1),
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_missed_target_is_status_3),
 		WITH_SERVER(a_target_of_nothing_is_status_3),

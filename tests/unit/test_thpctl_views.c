@@ -17,6 +17,7 @@
 #include "field.h"
 #include "progress.h"
 #include "view_explain.h"
+#include "view_memslots.h"
 #include "view_plan.h"
 #include "view_show.h"
 #include "view_status.h"
@@ -399,6 +400,65 @@ static void a_missing_vm_is_named_with_those_there_are(void **state)
 	(void)json_object_put(o);
 }
 
+static void memslots_are_a_table(void **state)
+{
+	struct json_object *o = parse(
+		"{\"name\":\"a\",\"known\":true,\"memslots\":["
+		"{\"slot\":0,\"address_space\":0,\"gpa\":\"0x0\",\"bytes\":655360,\"hva\":"
+		"\"0x7f0000000000\",\"flags\":[],\"can_be_huge\":false,\"reason\":"
+		"\"slot-head-tail\",\"misaligned_bytes\":0},"
+		"{\"slot\":1,\"address_space\":0,\"gpa\":\"0x100000\",\"bytes\":2147483648,"
+		"\"hva\":\"0x7f0000100000\",\"flags\":[\"log-dirty\"],\"can_be_huge\":true,"
+		"\"reason\":\"none\",\"misaligned_bytes\":0},"
+		"{\"slot\":2,\"address_space\":0,\"gpa\":\"0x100000000\",\"bytes\":4194304,"
+		"\"hva\":\"0x7f00900ff000\",\"flags\":[\"log-dirty\",\"readonly\"],"
+		"\"can_be_huge\":false,\"reason\":\"slot-not-congruent\",\"misaligned_bytes\":"
+		"1044480},"
+		"{\"slot\":3,\"address_space\":1,\"gpa\":\"0x0\",\"bytes\":4096,\"hva\":"
+		"\"0x1000\",\"flags\":[\"guest-memfd\"],\"can_be_huge\":false,\"reason\":"
+		"\"sev-or-guest-memfd\",\"misaligned_bytes\":4096},"
+		"{\"slot\":4,\"reason\":\"of a later version\"}]}");
+	char *text = CAPTURE(assert_int_equal(view_memslots_print(f, o, &plain), 0));
+
+	(void)state;
+	assert_true(view_memslots_are_known(o));
+	assert_string_equal(
+		text,
+		"SLOT AS         GPA   SIZE            HVA FLAGS              HUGE\n"
+		"   0  0         0x0 640.0K 0x7f0000000000 -                  no, too short\n"
+		"   1  0    0x100000   2.0G 0x7f0000100000 log-dirty          yes\n"
+		"   2  0 0x100000000   4.0M 0x7f00900ff000 log-dirty,readonly no, 1020.0K off\n"
+		"   3  1         0x0   4.0K         0x1000 guest-memfd        guest-memfd\n"
+		"   4  -           -      -              - -                  -\n"
+		"KVM can never map 1 of 5 slots huge (slot-not-congruent; see thpctl explain).\n");
+	free(text);
+	text = CAPTURE(assert_int_equal(view_memslots_print(f, o, &bare), 0));
+	assert_non_null(strstr(text, " 655360 "));
+	assert_non_null(strstr(text, "no, 1044480 off\n"));
+	assert_null(strstr(text, "SLOT"));
+	assert_null(strstr(text, "KVM can"));
+	free(text);
+	(void)json_object_put(o);
+}
+
+static void no_memslots_and_none_told_are_two_answers(void **state)
+{
+	struct json_object *none = parse("{\"known\":true,\"memslots\":[]}"),
+			   *untold = parse("{\"name\":\"evil\\u001b[31m\",\"known\":false}");
+	char *text = CAPTURE(assert_int_equal(view_memslots_print(f, none, &plain), 0));
+
+	(void)state;
+	assert_string_equal(text, "The VM has no memslots.\n");
+	free(text);
+	assert_false(view_memslots_are_known(untold));
+	text = CAPTURE(view_memslots_print_unknown(f, untold));
+	assert_non_null(strstr(text, "the memslots of evil?[31m:"));
+	assert_non_null(strstr(text, "thpd-run(1)"));
+	free(text);
+	(void)json_object_put(none);
+	(void)json_object_put(untold);
+}
+
 static void doctor_adds_the_guests(void **state)
 {
 	struct json_object *report =
@@ -452,6 +512,8 @@ int main(void)
 		cmocka_unit_test(progress_is_found_and_judged),
 		cmocka_unit_test(a_vm_is_chosen_as_the_daemon_does),
 		cmocka_unit_test(a_missing_vm_is_named_with_those_there_are),
+		cmocka_unit_test(memslots_are_a_table),
+		cmocka_unit_test(no_memslots_and_none_told_are_two_answers),
 		cmocka_unit_test(doctor_adds_the_guests),
 	};
 

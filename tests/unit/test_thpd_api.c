@@ -153,6 +153,77 @@ static void test_written_snapshots_are_planned_alike(void **state)
 	}
 }
 
+#define GEOMETRY                                                                               \
+	"{\"version\":1,\"taken_ns\":5,\"geometry\":{\"base_shift\":12,\"pmd_order\":9,\"pud_" \
+	"order\":"                                                                             \
+	"18},\"vm\":{\"pid\":4711,\"name\":\"vm1\"}"
+
+static struct json_object *memslots(const char *snapshot)
+{
+	const char *why = NULL;
+	char *json = NULL;
+
+	if (thpd_memslots(snapshot, strlen(snapshot), &json, &why) < 0)
+		fail_msg("not accepted: %s", why);
+	return parse(json);
+}
+
+static void test_memslots_that_nobody_told(void **state)
+{
+	struct json_object *object = memslots(GEOMETRY "}");
+
+	(void)state;
+	assert_string_equal(text(object, "name"), "vm1");
+	assert_int_equal(number(object, "pid"), 4711);
+	assert_false(json_object_get_boolean(member(object, "known")));
+	assert_int_equal(json_object_array_length(member(object, "memslots")), 0);
+	json_object_put(object);
+}
+
+static void check_slot(struct json_object *table, size_t i, enum reason reason, uint64_t off_by,
+		       const char *flags)
+{
+	struct json_object *slot = json_object_array_get_idx(member(table, "memslots"), i);
+
+	assert_int_equal(number(slot, "slot"), i);
+	assert_string_equal(text(slot, "reason"), reason_slug(reason));
+	assert_int_equal(json_object_get_boolean(member(slot, "can_be_huge")),
+			 reason == REASON_NONE);
+	assert_int_equal(number(slot, "misaligned_bytes"), off_by);
+	assert_string_equal(
+		json_object_to_json_string_ext(member(slot, "flags"), JSON_C_TO_STRING_PLAIN),
+		flags);
+}
+
+static void test_memslots_are_judged(void **state)
+{
+	struct json_object
+		*object = memslots(
+			GEOMETRY
+			",\"are_memslots_known\":true,\"memslots\":["
+			"{\"slot\":0,\"gpa\":\"0x0\",\"bytes\":655360,\"hva\":\"0x200000\"},"
+			"{\"slot\":1,\"gpa\":\"0x100000\",\"bytes\":4194304,\"hva\":"
+			"\"0x300000\",\"flags\":1},"
+			"{\"slot\":2,\"gpa\":\"0x600000\",\"bytes\":2097152,\"hva\":"
+			"\"0x7ff000\",\"flags\":2},"
+			"{\"slot\":3,\"gpa\":\"0x801000\",\"bytes\":8388608,\"hva\":"
+			"\"0xa00000\",\"flags\":7,\"address_space\":1}]}"),
+		*slot = json_object_array_get_idx(member(object, "memslots"), 3);
+
+	(void)state;
+	assert_true(json_object_get_boolean(member(object, "known")));
+	check_slot(object, 0, REASON_SLOT_HEAD_TAIL, 0, "[]");
+	check_slot(object, 1, REASON_NONE, 0, "[\"log-dirty\"]");
+	check_slot(object, 2, REASON_SLOT_NOT_CONGRUENT, BLOCK - PAGE, "[\"readonly\"]");
+	check_slot(object, 3, REASON_SEV_OR_GUEST_MEMFD, BLOCK - PAGE,
+		   "[\"log-dirty\",\"readonly\",\"guest-memfd\"]");
+	assert_string_equal(text(slot, "gpa"), "0x801000");
+	assert_string_equal(text(slot, "hva"), "0xa00000");
+	assert_int_equal(number(slot, "bytes"), 8388608);
+	assert_int_equal(number(slot, "address_space"), 1);
+	json_object_put(object);
+}
+
 static void test_bad_snapshots_are_refused_with_a_reason(void **state)
 {
 	static const char *const texts[] = {
@@ -173,6 +244,10 @@ static void test_bad_snapshots_are_refused_with_a_reason(void **state)
 		assert_null(json);
 		assert_non_null(why);
 		assert_true(thpd_plan_snapshot(texts[i], strlen(texts[i]), &json, NULL) < 0);
+		why = NULL;
+		assert_true(thpd_memslots(texts[i], strlen(texts[i]), &json, &why) < 0);
+		assert_null(json);
+		assert_non_null(why);
 	}
 }
 
@@ -242,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_plan_has_runs),
 		cmocka_unit_test(test_plan_has_actions),
 		cmocka_unit_test(test_written_snapshots_are_planned_alike),
+		cmocka_unit_test(test_memslots_that_nobody_told),
+		cmocka_unit_test(test_memslots_are_judged),
 		cmocka_unit_test(test_bad_snapshots_are_refused_with_a_reason),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_doctor),
