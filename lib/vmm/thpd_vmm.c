@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The functions of thpd-vmm.h, each a line or two about the nouns beside it. */
+
+#include "thpd-vmm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "prealloc.h"
+#include "registry.h"
+#include "uplink.h"
+
+struct thpd_vmm {
+	struct registry registry;
+	struct uplink uplink;
+};
+
+int thpd_vmm_new(struct thpd_vmm **ret)
+{
+	int saved = errno, e;
+	struct thpd_vmm *v = malloc(sizeof(*v));
+
+	errno = saved;
+	if (!v)
+		return -ENOMEM;
+	registry_init(&v->registry, ioctl);
+	e = uplink_init(&v->uplink, &v->registry);
+	if (e < 0) {
+		registry_done(&v->registry);
+		free(v);
+		return e;
+	}
+	*ret = v;
+	return 0;
+}
+
+struct thpd_vmm *thpd_vmm_free(struct thpd_vmm *v)
+{
+	if (!v)
+		return NULL;
+	uplink_done(&v->uplink);
+	registry_done(&v->registry);
+	free(v);
+	return NULL;
+}
+
+int thpd_vmm_fd(const struct thpd_vmm *v)
+{
+	return uplink_fd(&v->uplink);
+}
+
+void thpd_vmm_dispatch(struct thpd_vmm *v)
+{
+	uplink_dispatch(&v->uplink);
+}
+
+int thpd_vmm_add(struct thpd_vmm *v, int vm_fd)
+{
+	return registry_add(&v->registry, vm_fd, 0);
+}
+
+void thpd_vmm_remove(struct thpd_vmm *v, int vm_fd)
+{
+	registry_remove(&v->registry, vm_fd);
+}
+
+int thpd_vmm_ioctl(struct thpd_vmm *v, int vm_fd, unsigned long request, void *argument)
+{
+	return registry_ioctl(&v->registry, vm_fd, request, argument);
+}
+
+int thpd_vmm_populate(void *start, uint64_t bytes, unsigned int threads)
+{
+	return prealloc_huge(start, bytes, threads ? threads : prealloc_threads());
+}
