@@ -121,7 +121,7 @@ LAYER_tests/golden := $(TEST_INCLUDES)
 LAYER_tests/fuzz := $(TEST_INCLUDES)
 LAYER_tests/lib := -iquote tests/lib
 LAYER_tests/expect := -iquote tests/expect -iquote tests/lib
-LAYER_tests/live := -iquote tests/live -iquote tests/lib
+LAYER_tests/live := -iquote tests/live -iquote tests/lib -iquote lib/vmm
 LAYER_tests/live/ask := $(LAYER_lib)
 LAYER_tests/lab/vmm := -iquote tests/lab/vmm -iquote tests/lib
 LAYER_tests/lab/guest := -iquote tests/lib
@@ -235,7 +235,7 @@ $(GOLDEN): $(B)/%: $(B)/obj/%.o $(GOLDEN_SHARED) $(FAKE_SHARED) $(ALL_ARCHIVES)
 $(EXPECT): $(B)/%: $(B)/obj/%.o $(EXPECT_SHARED) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
-$(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(TEST_LIB)
+$(LIVE_PROGRAMS): $(B)/%: $(B)/obj/%.o $(TEST_LIB) $(B)/libthpd-vmm.a
 	$(call say,LD,$@)
 	$(call test_link,)
 $(ASK): $(B)/obj/tests/live/ask/ask.o $(B)/libthpd.a

@@ -4,6 +4,8 @@
  * call concerns thpd, and otherwise makes it as it came. */
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "born.h"
+#include "kvm_calls.h"
 #include "place.h"
 
 #define INTERPOSED __attribute__((visibility("default")))
@@ -21,6 +24,10 @@ typedef int thread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *)
 static void *(*next_mmap)(void *, size_t, int, int, int, off_t);
 static int (*next_munmap)(void *, size_t);
 static int (*next_ioctl)(int, unsigned long, ...);
+static int (*next_close)(int);
+static int (*next_close_range)(unsigned int, unsigned int, int);
+static int (*next_dup2)(int, int);
+static int (*next_dup3)(int, int, int);
 static thread_create *next_pthread_create;
 
 /* Another object's constructor may call before this one has run: see plain_mmap(). */
@@ -29,8 +36,13 @@ __attribute__((constructor)) static void find_next(void)
 	*(void **)&next_mmap = dlsym(RTLD_NEXT, "mmap");
 	*(void **)&next_munmap = dlsym(RTLD_NEXT, "munmap");
 	*(void **)&next_ioctl = dlsym(RTLD_NEXT, "ioctl");
+	*(void **)&next_close = dlsym(RTLD_NEXT, "close");
+	*(void **)&next_close_range = dlsym(RTLD_NEXT, "close_range");
+	*(void **)&next_dup2 = dlsym(RTLD_NEXT, "dup2");
+	*(void **)&next_dup3 = dlsym(RTLD_NEXT, "dup3");
 	*(void **)&next_pthread_create = dlsym(RTLD_NEXT, "pthread_create");
 	born_init();
+	kvm_calls_init(next_ioctl, next_pthread_create);
 }
 
 static void *plain_mmap(const struct place_request *q)
@@ -72,8 +84,55 @@ INTERPOSED int ioctl(int fd, unsigned long request, ...)
 	va_end(list);
 	born_before_ioctl(request, argument);
 	if (next_ioctl)
-		return next_ioctl(fd, request, argument);
+		return kvm_calls_ioctl(fd, request, argument);
 	return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+
+INTERPOSED int close(int fd)
+{
+	if (!kvm_calls_may_close(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	return next_close ? next_close(fd) : (int)syscall(SYS_close, fd);
+}
+
+static int plain_close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (next_close_range)
+		return next_close_range(first, last, flags);
+	return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+INTERPOSED int close_range(unsigned int first, unsigned int last, int flags)
+{
+	int own;
+
+	if (flags & (int)CLOSE_RANGE_CLOEXEC)
+		return plain_close_range(first, last, flags);
+	while ((own = kvm_calls_before_close_range(first, last)) >= 0) {
+		unsigned int kept = (unsigned int)own;
+
+		if (kept > first && plain_close_range(first, kept - 1, flags) < 0)
+			return -1;
+		if (kept == last)
+			return 0;
+		first = kept + 1;
+	}
+	return plain_close_range(first, last, flags);
+}
+
+INTERPOSED int dup2(int from, int to)
+{
+	if (from != to)
+		(void)kvm_calls_may_close(to);
+	return next_dup2 ? next_dup2(from, to) : (int)syscall(SYS_dup3, from, to, 0);
+}
+
+INTERPOSED int dup3(int from, int to, int flags)
+{
+	(void)kvm_calls_may_close(to);
+	return next_dup3 ? next_dup3(from, to, flags) : (int)syscall(SYS_dup3, from, to, flags);
 }
 
 INTERPOSED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
