@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The library in a VMM on the real KVM: what thpd's end is told is what the VMM did to its memslots, whatever else it does, forks and
-# execs and closes; a nudge leaves nothing on; and a program without KVM has nothing of all that.
-# shellcheck disable=SC2317,SC2016  # commands are called by name; awk's variables
+# The library in a VMM on the real KVM: what thpd's end is told is what the VMM did to its memslots, whatever else it
+# does, forks and execs and closes; a nudge leaves nothing on; and a program without KVM has nothing of all that.
+# shellcheck disable=SC2317,SC2016,SC2119,SC2120  # commands are called by name; variables are awk's and eval's
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/live/lib.sh
 . "$here/lib.sh"
 preload=$THPD_BUILD/libthpd-vmm-preload.so
 readonly DEADLINE=60
+QEMU=''
 
 vmm() {
 	holder V "$@"
@@ -124,6 +125,28 @@ begin_vmm() { # SLOTS
 	start_vmm && vmm vm && vmm vm && vmm cheap 0 && vmm add 0 0 "$1"
 }
 
+# begin_qemu [WORD...]: under KVM, its guest stopped before the first instruction
+begin_qemu() {
+	LD_PRELOAD=$preload THPD_VMM_SOCKET=$T/run/vmm qemu-system-x86_64 -nodefaults -no-user-config -display none -S \
+		-machine q35,accel=kvm,memory-backend=ram -m 64M -object memory-backend-memfd,id=ram,size=64M,share=on "$@" \
+		2>"$T/qemu.err" &
+	QEMU=$!
+	wait_until "$DEADLINE" has_slots || { cat "$T/qemu.err"; return 1; }
+}
+
+has_slots() {
+	[[ $(end table 0) =~ ^ok\ total=[1-9] ]]
+}
+
+end_qemu() {
+	[ -z "$QEMU" ] || { kill "$QEMU" 2>/dev/null && wait "$QEMU"; }
+	QEMU=''
+}
+
+test_cleanup() {
+	end_qemu
+}
+
 live_begin
 [ -e "$preload" ] || skip_all "$preload is not built"
 [ -x "$THPD_BUILD/tests/live/slot_end" ] || skip_all "tests/live/slot_end is not built (make live-programs)"
@@ -231,9 +254,37 @@ done
 note "$n_cut of 5 were killed before the answer"
 ok "one at least was in the middle" [ "$n_cut" -gt 0 ]
 
-# --- without thpd --------------------------------------------------------------------------------
+# --- QEMU ----------------------------------------------------------------------------------------
+
+# Its ROMs are passed over.
+test_qemu() { # TEXT WORD...
+	local text=$1
+	shift
+	start_end
+	ok "$text under KVM tells of its slots" begin_qemu "$@" || return
+	ok "$text asks for logs that are cheap" flags_are 0 6
+	ok "$text is counted" is_equal "$(end count 0)" 'ok err=0 pages_4k=0'
+	ok "$text is nudged" eval 'wait_until "$DEADLINE" qemu_is_nudged'
+	end_qemu
+	ok "$text ends" state_is 1 0 1
+	stop_holder E
+}
+
+# Until the last of its slots is there, they may be too few.
+qemu_is_nudged() {
+	[[ $(end nudge 0) =~ ^ok\ result=0\ err=0\ toggled=[1-9] ]]
+}
 
 stop_holder E
+if [ -n "$(missing_programs qemu-system-x86_64)" ]; then
+	skip "QEMU under KVM" "qemu-system-x86_64 is missing"
+else
+	test_qemu QEMU
+	test_qemu "QEMU in its sandbox" -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+fi
+
+# --- without thpd --------------------------------------------------------------------------------
+
 rm -f "$T/run/vmm"
 ok "without thpd a VMM works as ever" begin_vmm 100
 ok "thpd's end appears" start_end

@@ -18,7 +18,7 @@
  *   logging V         `ok slots=N`: how many of them KVM logs
  *   close V, range V, replace V
  *                     the VM's descriptor: closed, by a range, by another one in its place
- *   closeall          closes 3 to 1023, as programs do that want to be sure
+ *   closeall          closes all from 3 on, in three ways, as programs do that want to be sure
  *   vfork V           a child closes the VM's descriptor, which is its own
  *   fork              a child closes the VMs, makes one with a slot, and stays: `ok child=PID`
  *   reap              ends it
@@ -147,6 +147,7 @@ static int do_closeall(const struct request *q)
 	for (int fd = 3; fd < 1024; fd++)
 		(void)close(fd);
 	(void)close_range(3, 1023, 0);
+	closefrom(3);
 	s.kvm_fd = -1;
 	return 0;
 }

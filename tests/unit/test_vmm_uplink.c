@@ -709,6 +709,24 @@ static void authors_functions_do_the_same(void **state)
 	assert_null(thpd_vmm_free(NULL));
 }
 
+static void a_child_may_free_its_copy(void **state)
+{
+	struct thpd_vmm *v;
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(thpd_vmm_new(&v), 0);
+	assert_int_equal(thpd_vmm_add(v, 200), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(thpd_vmm_fd(v) != -1 || thpd_vmm_free(v) != NULL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(thpd_vmm_add(v, 200), -EEXIST);
+	thpd_vmm_free(v);
+}
+
 #define TEST(name)	   cmocka_unit_test_setup_teardown(name, begin, end)
 #define TEST_MET(name)	   cmocka_unit_test_setup_teardown(name, begin_met, end)
 #define TEST_WITHOUT(name) cmocka_unit_test_setup_teardown(name, begin_without_thpd, end)
@@ -742,6 +760,7 @@ int main(void)
 		TEST_MET(a_child_has_no_part_in_it),
 		TEST_MET(its_own_descriptors_are_known),
 		TEST(authors_functions_do_the_same),
+		TEST(a_child_may_free_its_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,12 @@
  * signals blocked, so that the VMM's handlers run where they ever did, and started past the
  * interposed pthread_create(), which takes a thread for the mark of memory that is set up.
  *
- * Of the ways to lose a descriptor, close(), close_range() and what dup2() and dup3() replace are
- * seen; closefrom(), and what the C library closes by itself, are not. That does no harm: see
- * registry.c. A VMM that closes whatever may be open in a loop, before or after a fork(), hears
- * that the library's own descriptors are not. A child made by vfork() has its own table of
- * descriptors, but shares this memory: it is known by its pid, and closes what it likes.
+ * Of the ways to lose a descriptor, those that close one or a range are seen, and what dup2() and
+ * dup3() put another in place of; what the C library closes by itself is not. That does no harm:
+ * see registry.c. A VMM that closes whatever may be open in a loop hears that the library's own
+ * descriptors are not. A child made by vfork() has its own table of descriptors, but shares this
+ * memory: it is known by its pid, and closes what it likes. dup2() onto one of the library's own,
+ * which nobody has been given by the kernel, is done as asked, and may end the connection.
  *
  * A VM that came otherwise, from another library's raw call or over a socket, is told of as soon as
  * it is given a memslot, as one of which not all is known. */

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@ static int (*next_munmap)(void *, size_t);
 static int (*next_ioctl)(int, unsigned long, ...);
 static int (*next_close)(int);
 static int (*next_close_range)(unsigned int, unsigned int, int);
+static void (*next_closefrom)(int);
 static int (*next_dup2)(int, int);
 static int (*next_dup3)(int, int, int);
 static thread_create *next_pthread_create;
@@ -38,6 +40,7 @@ __attribute__((constructor)) static void find_next(void)
 	*(void **)&next_ioctl = dlsym(RTLD_NEXT, "ioctl");
 	*(void **)&next_close = dlsym(RTLD_NEXT, "close");
 	*(void **)&next_close_range = dlsym(RTLD_NEXT, "close_range");
+	*(void **)&next_closefrom = dlsym(RTLD_NEXT, "closefrom");
 	*(void **)&next_dup2 = dlsym(RTLD_NEXT, "dup2");
 	*(void **)&next_dup3 = dlsym(RTLD_NEXT, "dup3");
 	*(void **)&next_pthread_create = dlsym(RTLD_NEXT, "pthread_create");
@@ -120,6 +123,13 @@ INTERPOSED int close_range(unsigned int first, unsigned int last, int flags)
 		first = kept + 1;
 	}
 	return plain_close_range(first, last, flags);
+}
+
+/* The C library's goes by /proc where the kernel has no close_range(). */
+INTERPOSED void closefrom(int first)
+{
+	if (close_range(first < 0 ? 0 : (unsigned int)first, UINT_MAX, 0) < 0 && next_closefrom)
+		next_closefrom(first);
 }
 
 INTERPOSED int dup2(int from, int to)
