@@ -114,13 +114,14 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 	bool is_split = split > 0 && is_at_least(split, t->resident_bytes, NX_NOTICEABLE_BP);
 	uint64_t explained = sat_add_u64(except.mapped_bytes, is_split ? split : 0);
 
+	v->unexplained_bytes = sat_sub_u64(small, explained);
 	if (is_split)
 		add_finding(v, REASON_NX_SPLIT, split);
 	/* While a log is on, small pages are what it is made of. */
 	if (s->is_migrating == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
-	else if (is_small_for_long(s, t, &except) && explained < small)
-		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, small - explained);
+	else if (is_small_for_long(s, t, &except) && v->unexplained_bytes > 0)
+		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, v->unexplained_bytes);
 	find_in_slots(slots, t, v);
 }
 

@@ -25,7 +25,9 @@ struct kvm_view {
 	bool is_known;	       /* else the sums below are 0 */
 	uint64_t mapped_bytes; /* memory that both SMM and a guest's own guests map counts twice */
 	uint64_t huge_bytes;   /* by 2 MiB and 1 GiB */
-	uint16_t coverage_bp;  /* of mapped_bytes; rounded down; 0 of nothing */
+	/* By small pages, and neither memslots nor nx-split explain it. */
+	uint64_t unexplained_bytes;
+	uint16_t coverage_bp; /* of mapped_bytes; rounded down; 0 of nothing */
 	size_t n_findings;
 	struct kvm_finding findings[KVM_FINDINGS_MAX];
 };

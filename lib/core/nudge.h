@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Whether a VM is nudged: its VMM is asked to switch a dirty log of its memslots on and off, upon
+ * which KVM maps anew what it maps by small pages. Only the library inside the VMM can. Pure. */
+
+#include "kvm_view.h"
+#include "snapshot.h"
+
+/* What KVM mapped before a nudge, and when it had been given time, after it. */
+struct nudge_verdict {
+	bool is_known; /* there is a sample from after it that says something */
+	bool is_vain;  /* less than a tenth of what was small is huge now */
+	/* By small pages that nothing known explains, and by huge ones. */
+	uint64_t small_before_bytes, huge_before_bytes;
+	uint64_t small_after_bytes, huge_after_bytes;
+};
+
+/* What is remembered of one VM. */
+struct nudge_history {
+	bool is_wished;	 /* an operator asks, until it is done */
+	bool has_nudged; /* once; the rest is of the last time */
+	uint64_t nudged_ns;
+	bool awaits_verdict;
+	struct nudge_verdict verdict;
+};
+
+#define NUDGE_HISTORY_INIT \
+	{                  \
+		0          \
+	}
+
+/* Why this VM is not nudged now, or none: it may be, and it would help, or an operator wishes it. A
+ * wish does without evidence and whatever came before, never without the guards: policy and pause,
+ * no userfaultfd, no migration, no log on its RAM, and a VMM that tells its memslots. `view` is of
+ * the snapshot. */
+enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
+		       const struct kvm_view *view, uint64_t now_ns);
+
+/* It was nudged, as of now; `before`: what KVM mapped right before, if it is known. The wish is
+ * fulfilled. */
+void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t now_ns);
+
+/* Learns from a new sample of KVM's counts. True: there is a verdict on the last nudge now. */
+bool nudge_observe(struct nudge_history *h, const struct snapshot *s, const struct kvm_view *view);
+
+/* Something was done to the memory: what a nudge did before says nothing any more. */
+void nudge_forget(struct nudge_history *h);
