@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include "bus_client.h"
-#include "bus_listen.h"
 #include "cleanup.h"
+#include "runtime_dir.h"
 
 enum {
 	CLIENTS_MAX = 64,
@@ -24,7 +24,8 @@ enum {
 struct bus {
 	sd_event *event;
 	struct manager *manager;
-	struct bus_listener listener;
+	const struct runtime_dir *directory; /* not owned */
+	int listen_fd;
 	sd_event_source *accept, *exit;
 	struct bus_client *clients[CLIENTS_MAX]; /* owned */
 	size_t n_clients;
@@ -154,7 +155,7 @@ static int add_sources(struct bus *b)
 {
 	int r;
 
-	r = sd_event_add_io(b->event, &b->accept, b->listener.fd, EPOLLIN, on_accept, b);
+	r = sd_event_add_io(b->event, &b->accept, b->listen_fd, EPOLLIN, on_accept, b);
 	if (r < 0)
 		return r;
 	r = sd_event_source_set_ratelimit(b->accept, ACCEPTS_INTERVAL_US, ACCEPTS_MAX);
@@ -166,7 +167,7 @@ static int add_sources(struct bus *b)
 	return sd_event_source_set_priority(b->exit, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
-int bus_new(sd_event *event, struct manager *m, const char *runtime_dir, struct bus **ret)
+int bus_new(sd_event *event, struct manager *m, const struct runtime_dir *d, struct bus **ret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 	int r;
@@ -175,8 +176,9 @@ int bus_new(sd_event *event, struct manager *m, const char *runtime_dir, struct 
 		return -ENOMEM;
 	b->event = sd_event_ref(event);
 	b->manager = m;
-	b->listener = (struct bus_listener)BUS_LISTENER_INIT;
-	r = bus_listen(runtime_dir, &b->listener);
+	b->directory = d;
+	b->listen_fd = -EBADF;
+	r = runtime_dir_listen(d, "bus", SOCK_STREAM, &b->listen_fd);
 	if (r >= 0)
 		r = add_sources(b);
 	if (r < 0) {
@@ -194,7 +196,7 @@ struct bus *bus_free(struct bus *b)
 	remove_all_clients(b);
 	sd_event_source_disable_unref(b->exit);
 	sd_event_source_disable_unref(b->accept);
-	bus_listener_close(&b->listener);
+	b->listen_fd = runtime_dir_unlisten(b->directory, "bus", b->listen_fd);
 	sd_event_unref(b->event);
 	free(b);
 	return NULL;

@@ -21,12 +21,11 @@
 
 struct bus;
 struct manager;
+struct runtime_dir;
 
-/* Serves m on RUNTIME_DIR/bus; the directory is made if its parent exists. Returns 0 or a negative
- * errno, of which bus_error_sentence() explains: -EADDRINUSE (another thpd serves this directory),
- * -EPERM (the directory is not ours alone), -ENOTDIR, -ENOENT. */
-int bus_new(sd_event *event, struct manager *m, const char *runtime_dir, struct bus **ret);
+/* Serves m on RUNTIME_DIR/bus; the directory outlives the bus. Returns 0 or a negative errno. */
+int bus_new(sd_event *event, struct manager *m, const struct runtime_dir *d, struct bus **ret);
 struct bus *bus_free(struct bus *b);
 
-/* What an error of bus_new() means and what to do, as a sentence. */
+/* What an error of runtime_dir_open() or bus_new() means and what to do, as a sentence. */
 const char *bus_error_sentence(int error);

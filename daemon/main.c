@@ -18,6 +18,7 @@
 #include "log.h"
 #include "manager.h"
 #include "preparing.h"
+#include "runtime_dir.h"
 #include "signals.h"
 
 #define DEFAULT_RUNTIME_DIR "/run/thpd"
@@ -151,10 +152,13 @@ static int explained(int r, const char *what_failed)
 	return r;
 }
 
-static int open_bus(sd_event *event, struct manager *m, const char *dir, struct bus **ret)
+static int open_bus(sd_event *event, struct manager *m, const char *path, struct runtime_dir *d,
+		    struct bus **ret)
 {
-	int r = bus_new(event, m, dir, ret);
+	int r = runtime_dir_open(path, d);
 
+	if (r == 0)
+		r = bus_new(event, m, d, ret);
 	if (r < 0)
 		log_error("stopped: %s", bus_error_sentence(r));
 	return r;
@@ -171,13 +175,14 @@ static int make_runtime_dir(const char *dir)
 
 static int serve(sd_event *event, struct manager *m, const struct arguments *a)
 {
+	struct runtime_dir dir = RUNTIME_DIR_INIT;
 	struct bus *bus = NULL;
 	int r = make_runtime_dir(a->manager.runtime_dir);
 
 	if (r == 0)
 		r = explained(signals_take(event, on_reload, m), "signals cannot be received");
 	if (r == 0)
-		r = open_bus(event, m, a->manager.runtime_dir, &bus);
+		r = open_bus(event, m, a->manager.runtime_dir, &dir, &bus);
 	if (r == 0)
 		r = explained(manager_start(m), "/proc/vmstat and /proc/loadavg are needed");
 	if (r == 0) {
@@ -186,6 +191,7 @@ static int serve(sd_event *event, struct manager *m, const struct arguments *a)
 		r = explained(sd_event_loop(event), "the event loop failed");
 	}
 	bus_free(bus);
+	runtime_dir_close(&dir);
 	return r;
 }
 

@@ -24,6 +24,7 @@
 #include "bus.h"
 #include "cleanup.h"
 #include "manager.h"
+#include "runtime_dir.h"
 #include "thpd.h"
 
 /* ---- The fake manager ---------------------------------------------------------------------- */
@@ -216,6 +217,7 @@ static __attribute__((unused)) int on_term(sd_event_source *source,
 
 static __attribute__((unused)) int run_server(const char *directory, int ready_fd)
 {
+	struct runtime_dir dir = RUNTIME_DIR_INIT;
 	sd_event *event = NULL;
 	struct bus *bus = NULL;
 	sigset_t term;
@@ -228,7 +230,9 @@ static __attribute__((unused)) int run_server(const char *directory, int ready_f
 	if (sd_event_new(&event) < 0 ||
 	    sd_event_add_signal(event, NULL, SIGTERM, on_term, NULL) < 0)
 		return 1;
-	r = bus_new(event, NULL, directory, &bus);
+	r = runtime_dir_open(directory, &dir);
+	if (r == 0)
+		r = bus_new(event, NULL, &dir, &bus);
 	if (r < 0) {
 		fprintf(stderr, "bus_new: %s\n", strerror(-r));
 		return 2;
@@ -236,6 +240,7 @@ static __attribute__((unused)) int run_server(const char *directory, int ready_f
 	(void)close(ready_fd);
 	r = sd_event_loop(event);
 	(void)bus_free(bus);
+	runtime_dir_close(&dir);
 	sd_event_unref(event);
 	return r < 0 ? 3 : 0;
 }

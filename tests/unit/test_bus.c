@@ -107,13 +107,17 @@ static void accepts_a_message_byte_by_byte(void **state)
 
 static int try_bus(const char *directory)
 {
+	struct runtime_dir dir = RUNTIME_DIR_INIT;
 	sd_event *event = NULL;
 	struct bus *bus = NULL;
 	int r;
 
 	assert_true(sd_event_new(&event) >= 0);
-	r = bus_new(event, NULL, directory, &bus);
+	r = runtime_dir_open(directory, &dir);
+	if (r == 0)
+		r = bus_new(event, NULL, &dir, &bus);
 	(void)bus_free(bus);
+	runtime_dir_close(&dir);
 	sd_event_unref(event);
 	return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "bus_listen.h"
+#include "runtime_dir.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -48,77 +48,77 @@ static int take_lock(int dirfd, int *ret)
 
 /* The way over /proc keeps us in the directory that was checked and lets its path be of any
  * length. */
-static void socket_address(int dirfd, struct sockaddr_un *ret)
+static void socket_address(int dirfd, const char *name, struct sockaddr_un *ret)
 {
 	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/bus", dirfd);
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", dirfd, name);
 }
 
 /* 0: nobody listens, and the name is free now. */
-static int remove_stale_socket(int dirfd, const struct sockaddr_un *address)
+static int remove_stale_socket(int dirfd, const char *name, int type)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+	socket_address(dirfd, name, &address);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
 		return -EADDRINUSE;
 	if (errno == ENOENT)
 		return 0;
 	if (errno != ECONNREFUSED)
 		return -errno;
-	return unlinkat(dirfd, "bus", 0) < 0 ? -errno : 0;
+	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
 }
 
-static int bind_socket(int dirfd, int *ret)
+int runtime_dir_listen(const struct runtime_dir *d, const char *name, int type, int *ret_fd)
 {
 	_cleanup_close_ int fd = -EBADF;
 	struct sockaddr_un address;
-	int r;
+	int r = remove_stale_socket(d->dirfd, name, type);
 
-	socket_address(dirfd, &address);
-	r = remove_stale_socket(dirfd, &address);
 	if (r < 0)
 		return r;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
+	socket_address(d->dirfd, name, &address);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	/* Reading the status is open to all; what else a client may do is asked per call. */
-	if (fchmodat(dirfd, "bus", 0666, 0) < 0 || listen(fd, BACKLOG) < 0) {
+	/* Who may do what is asked of each who connected. */
+	if (fchmodat(d->dirfd, name, 0666, 0) < 0 || listen(fd, BACKLOG) < 0) {
 		r = -errno;
-		(void)unlinkat(dirfd, "bus", 0);
+		(void)unlinkat(d->dirfd, name, 0);
 		return r;
 	}
-	*ret = TAKE_FD(fd);
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
-int bus_listen(const char *runtime_dir, struct bus_listener *ret)
+int runtime_dir_unlisten(const struct runtime_dir *d, const char *name, int fd)
 {
-	_cleanup_close_ int dirfd = -EBADF, lockfd = -EBADF, fd = -EBADF;
-	int r;
+	if (fd >= 0)
+		(void)unlinkat(d->dirfd, name, 0);
+	return close_fd(fd);
+}
 
-	r = open_directory(runtime_dir, &dirfd);
+int runtime_dir_open(const char *path, struct runtime_dir *ret)
+{
+	_cleanup_close_ int dirfd = -EBADF, lockfd = -EBADF;
+	int r = open_directory(path, &dirfd);
+
 	if (r < 0)
 		return r;
 	r = take_lock(dirfd, &lockfd);
 	if (r < 0)
 		return r;
-	r = bind_socket(dirfd, &fd);
-	if (r < 0)
-		return r;
-	*ret = (struct bus_listener){
-		.dirfd = TAKE_FD(dirfd), .lockfd = TAKE_FD(lockfd), .fd = TAKE_FD(fd)};
+	*ret = (struct runtime_dir){.dirfd = TAKE_FD(dirfd), .lockfd = TAKE_FD(lockfd)};
 	return 0;
 }
 
-void bus_listener_close(struct bus_listener *l)
+void runtime_dir_close(struct runtime_dir *d)
 {
-	if (l->fd >= 0)
-		(void)unlinkat(l->dirfd, "bus", 0);
-	l->fd = close_fd(l->fd);
-	l->lockfd = close_fd(l->lockfd);
-	l->dirfd = close_fd(l->dirfd);
+	d->lockfd = close_fd(d->lockfd);
+	d->dirfd = close_fd(d->dirfd);
 }
