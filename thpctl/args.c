@@ -59,6 +59,8 @@ static const struct {
 			   BIT(OPTION_WAIT) | BIT(OPTION_TARGET) | BIT(OPTION_FORCE),
 			   "VM [--wait] [--target=PCT] [--force]",
 			   "Give memory that VM never touched huge pages now"},
+	[VERB_NUDGE] = {"nudge", 1, 1, BIT(OPTION_WAIT), "VM [--wait]",
+			"Have KVM map anew what it maps by small pages under huge memory"},
 	[VERB_PAUSE] = {"pause", 1, 1, 0, "VM", "Leave a VM alone until it is resumed"},
 	[VERB_RESUME] = {"resume", 1, 1, 0, "VM", "Serve a paused VM again"},
 	[VERB_DOCTOR] = {"doctor", 0, 0, 0, "",

@@ -15,6 +15,7 @@ static int (*const run[VERB_MAX])(const struct args *) = {
 	[VERB_MEMSLOTS] = verb_memslots,
 	[VERB_COLLAPSE] = verb_collapse,
 	[VERB_POPULATE] = verb_populate,
+	[VERB_NUDGE] = verb_nudge,
 	[VERB_PAUSE] = verb_pause,
 	[VERB_RESUME] = verb_resume,
 	[VERB_DOCTOR] = verb_doctor,

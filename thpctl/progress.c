@@ -52,6 +52,8 @@ void progress_read(struct json_object *vm, struct progress *ret)
 		.remappable_bytes = field_u64_or_0(vm, "remappable_bytes"),
 		.copyable_bytes = field_u64_or_0(vm, "copyable_bytes"),
 		.to_populate_bytes = field_u64_or_0(field_object(vm, "reasons"), "to-populate"),
+		.kvm_huge_bytes = field_u64_or_0(field_object(vm, "kvm"), "huge_bytes"),
+		.kvm_mapped_bytes = field_u64_or_0(field_object(vm, "kvm"), "mapped_bytes"),
 		.unknown_bytes = field_u64_or_0(vm, "unknown_bytes"),
 		.is_paused = field_is_true(vm, "paused"),
 	};

@@ -12,6 +12,7 @@ struct progress {
 	uint64_t cycles, pid;
 	uint64_t huge_bytes, resident_bytes, remappable_bytes, copyable_bytes, unknown_bytes;
 	uint64_t to_populate_bytes;
+	uint64_t kvm_huge_bytes, kvm_mapped_bytes; /* 0: not known, or nothing */
 	bool is_paused;
 	char phase[16]; /* printable */
 };

@@ -13,6 +13,7 @@ int verb_plan(const struct args *a);
 int verb_memslots(const struct args *a);
 int verb_collapse(const struct args *a);
 int verb_populate(const struct args *a);
+int verb_nudge(const struct args *a);
 int verb_pause(const struct args *a);
 int verb_resume(const struct args *a);
 int verb_doctor(const struct args *a);

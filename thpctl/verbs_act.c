@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Verbs that steer: collapse, populate, pause, resume, reload. */
+/* Verbs that steer: collapse, populate, nudge, pause, resume, reload. */
 #include <string.h>
 #include <time.h>
 
@@ -31,6 +31,7 @@ int verb_reload(const struct args *a)
 /* A request whose end can be waited for. */
 struct wait {
 	const char *method, *how; /* how: NULL where the method takes none */
+	bool is_of_kvm;		  /* it changes what KVM maps, not what the host does */
 	const struct args *args;
 	struct client *client;
 	char name[NAME_MAX_BYTES]; /* printable */
@@ -116,20 +117,41 @@ static int follow(struct wait *w)
 	}
 }
 
-static void print_result(struct wait *w)
+static void print_host(const struct wait *w)
 {
 	char now[FORMAT_MAX], before[FORMAT_MAX], resident[FORMAT_MAX];
 
+	printf("%s: %s of %s resident is huge (was %s)\n", w->name,
+	       format_share(w->now.huge_bytes, w->now.resident_bytes, now),
+	       format_bytes(w->now.resident_bytes, w->args->is_raw, resident),
+	       format_share(w->first.huge_bytes, w->first.resident_bytes, before));
+}
+
+static void print_kvm(const struct wait *w)
+{
+	char now[FORMAT_MAX], before[FORMAT_MAX], mapped[FORMAT_MAX];
+
+	if (w->now.kvm_mapped_bytes == 0)
+		printf("%s: what KVM maps is not known yet; thpctl status shows it\n", w->name);
+	else
+		printf("%s: %s of the %s that KVM maps is huge (was %s)\n", w->name,
+		       format_share(w->now.kvm_huge_bytes, w->now.kvm_mapped_bytes, now),
+		       format_bytes(w->now.kvm_mapped_bytes, w->args->is_raw, mapped),
+		       format_share(w->first.kvm_huge_bytes, w->first.kvm_mapped_bytes, before));
+}
+
+static void print_result(struct wait *w)
+{
 	if (w->args->json != JSON_FORM_NONE) {
 		(void)document_print(stdout, progress_find(w->status, w->pid), w->args->json);
 		return;
 	}
 	if (w->is_terminal)
 		fputc('\n', stderr);
-	printf("%s: %s of %s resident is huge (was %s)\n", w->name,
-	       format_share(w->now.huge_bytes, w->now.resident_bytes, now),
-	       format_bytes(w->now.resident_bytes, w->args->is_raw, resident),
-	       format_share(w->first.huge_bytes, w->first.resident_bytes, before));
+	if (w->is_of_kvm)
+		print_kvm(w);
+	else
+		print_host(w);
 	if (w->now.is_paused)
 		fprintf(stderr, "thpctl: %s is paused, so nothing was done; thpctl resume %s\n",
 			w->name, w->name);
@@ -173,29 +195,35 @@ static int request(struct wait *w, const char *who)
 	return EXIT_OK;
 }
 
-static int ask(const struct args *a, const char *method, const char *how)
+static int ask(struct wait *w)
 {
-	struct wait w = {
-		.method = method, .how = how, .args = a, .is_terminal = isatty(STDERR_FILENO)};
+	const struct args *a = w->args;
 	_free_ char *problem = NULL;
 	int status;
 
-	if (client_open(a->runtime_dir, &w.client, &problem) < 0) {
+	w->is_terminal = isatty(STDERR_FILENO);
+	if (client_open(a->runtime_dir, &w->client, &problem) < 0) {
 		(void)fail(problem ? problem : "out of memory");
 		return EXIT_FAILED;
 	}
-	status = a->is_waiting ? wait_for_end(&w, a->words[0]) : request(&w, a->words[0]);
-	(void)json_object_put(w.status);
-	(void)client_close(w.client);
+	status = a->is_waiting ? wait_for_end(w, a->words[0]) : request(w, a->words[0]);
+	(void)json_object_put(w->status);
+	(void)client_close(w->client);
 	return status;
 }
 
 int verb_collapse(const struct args *a)
 {
-	return ask(a, "Collapse", NULL);
+	return ask(&(struct wait){.method = "Collapse", .args = a});
 }
 
 int verb_populate(const struct args *a)
 {
-	return ask(a, "Populate", a->is_forced ? "force" : "");
+	return ask(&(struct wait){
+		.method = "Populate", .how = a->is_forced ? "force" : "", .args = a});
+}
+
+int verb_nudge(const struct args *a)
+{
+	return ask(&(struct wait){.method = "Nudge", .is_of_kvm = true, .args = a});
 }

@@ -55,6 +55,7 @@ static void every_verb_is_known(void **state)
 		[VERB_MEMSLOTS] = "memslots a",
 		[VERB_COLLAPSE] = "collapse a",
 		[VERB_POPULATE] = "populate a --wait --target=99 --force",
+		[VERB_NUDGE] = "nudge a --wait",
 		[VERB_PAUSE] = "pause a",
 		[VERB_RESUME] = "resume a",
 		[VERB_DOCTOR] = "doctor",
@@ -198,6 +199,9 @@ static void wrong_usage_is_named(void **state)
 		{"record d", "DIR VM|PID..."},
 		{"pause vm --wait", "'pause' does not take"},
 		{"numa vm --wait", "'numa' does not take"},
+		{"nudge vm --target=1%", "'nudge' does not take"},
+		{"nudge vm --force", "'nudge' does not take"},
+		{"nudge", "thpctl nudge VM [--wait]"},
 		{"show vm --target=1%", "'show' does not take"},
 		{"collapse vm --scrub", "'collapse' does not take"},
 	};

@@ -17,21 +17,14 @@ struct result {
 };
 
 static int (*const verbs[VERB_MAX])(const struct args *) = {
-	[VERB_STATUS] = verb_status,
-	[VERB_SHOW] = verb_show,
-	[VERB_EXPLAIN] = verb_explain,
-	[VERB_NUMA] = verb_numa,
-	[VERB_PLAN] = verb_plan,
-	[VERB_MEMSLOTS] = verb_memslots,
-	[VERB_COLLAPSE] = verb_collapse,
-	[VERB_POPULATE] = verb_populate,
-	[VERB_PAUSE] = verb_pause,
-	[VERB_RESUME] = verb_resume,
-	[VERB_DOCTOR] = verb_doctor,
-	[VERB_SNAPSHOT] = verb_snapshot,
-	[VERB_CAT_CONFIG] = verb_cat_config,
-	[VERB_RECORD] = verb_record,
-	[VERB_RELOAD] = verb_reload,
+	[VERB_STATUS] = verb_status,	 [VERB_SHOW] = verb_show,
+	[VERB_EXPLAIN] = verb_explain,	 [VERB_NUMA] = verb_numa,
+	[VERB_PLAN] = verb_plan,	 [VERB_MEMSLOTS] = verb_memslots,
+	[VERB_COLLAPSE] = verb_collapse, [VERB_POPULATE] = verb_populate,
+	[VERB_NUDGE] = verb_nudge,	 [VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,	 [VERB_DOCTOR] = verb_doctor,
+	[VERB_SNAPSHOT] = verb_snapshot, [VERB_CAT_CONFIG] = verb_cat_config,
+	[VERB_RECORD] = verb_record,	 [VERB_RELOAD] = verb_reload,
 };
 
 /* In a child whose output goes to two files. */

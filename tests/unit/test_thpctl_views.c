@@ -318,6 +318,7 @@ static void progress_is_found_and_judged(void **state)
 	struct json_object *o =
 		parse("{\"vms\":[{\"name\":\"a\",\"pid\":5,\"uuid\":\"AB-cd\",\"huge_bytes\":989,"
 		      "\"resident_bytes\":1000,\"remappable_bytes\":1,\"copyable_bytes\":2,"
+		      "\"kvm\":{\"huge_bytes\":2048,\"mapped_bytes\":4096},"
 		      "\"phase\":\"acting\"},{\"name\":\"b\",\"pid\":6,\"uuid\":\"\"}]}");
 	struct progress p, q;
 	char text[160];
@@ -343,7 +344,9 @@ static void progress_is_found_and_judged(void **state)
 	assert_false(progress_differs(&p, &q));
 	q.huge_bytes = 900;
 	assert_true(progress_differs(&p, &q));
+	assert_true(p.kvm_mapped_bytes == 4096 && p.kvm_huge_bytes == 2048);
 	progress_read(progress_find(o, "b"), &p);
+	assert_true(p.kvm_mapped_bytes == 0 && p.kvm_huge_bytes == 0);
 	assert_false(progress_is_measurable(&p));
 	assert_false(progress_meets(&p, 0)); /* nothing resident: nothing was reached */
 	p.unknown_bytes = 1;
