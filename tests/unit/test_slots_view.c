@@ -238,6 +238,102 @@ static void other_machines_have_other_blocks(void **state)
 	snapshot_clear(&s);
 }
 
+/* ---- Against a page by page search, in worlds at random ---- */
+
+enum { WORLD_BLOCKS = 12 };
+
+static bool is_resident(const struct snapshot *s, hva_t page)
+{
+	for (size_t i = 0; i < s->n_sights; i++) {
+		const struct sight *v = &s->sights[i];
+
+		if (v->seen == SEEN_HUGE && page >= v->start && page < v->start + v->blocks * BLOCK)
+			return true;
+	}
+	return false;
+}
+
+/* The whole block around the page, where it is in the guest, is in the slot. */
+static bool is_in_whole_block(const struct memslot *m, hva_t page)
+{
+	gpa_t block = align_down(page - m->hva + m->gpa, BLOCK);
+
+	return block >= m->gpa && block + BLOCK <= m->gpa + m->bytes;
+}
+
+static bool has_whole_block(const struct memslot *m)
+{
+	for (hva_t page = m->hva; page < m->hva + m->bytes; page += PAGE)
+		if (is_in_whole_block(m, page))
+			return true;
+	return false;
+}
+
+static void search(const struct snapshot *s, uint64_t *not_congruent, uint64_t *head_tail)
+{
+	*not_congruent = *head_tail = 0;
+	for (hva_t page = BASE; page < BASE + WORLD_BLOCKS * BLOCK; page += PAGE) {
+		bool is_off = false, is_edge = false;
+
+		for (size_t i = 0; i < s->n_memslots && is_resident(s, page); i++) {
+			const struct memslot *m = &s->memslots[i];
+			bool agrees = m->gpa % BLOCK == m->hva % BLOCK || !has_whole_block(m);
+
+			if (page < m->hva || page >= m->hva + m->bytes || m->address_space > 0)
+				continue;
+			is_off |= !agrees;
+			is_edge |= agrees && !is_in_whole_block(m, page);
+		}
+		*not_congruent += is_off ? PAGE : 0;
+		*head_tail += is_edge ? PAGE : 0;
+	}
+}
+
+static struct snapshot random_world(uint64_t *seed)
+{
+	struct memslot slots[5];
+	struct snapshot s;
+
+	build_begin(&s);
+	build_region(&s, BASE, WORLD_BLOCKS * BLOCK, BACKING_SHMEM);
+	for (hva_t at = BASE; at < BASE + WORLD_BLOCKS * BLOCK; at += BLOCK)
+		if (!one_in(seed, 4))
+			build_sight(&s, at, 1, one_in(seed, 4) ? SEEN_NOTHING : SEEN_HUGE,
+				    FILL_FULL);
+	for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		uint64_t off = one_in(seed, 2) ? 0 : random_below(seed, 512) * PAGE;
+
+		slots[i] = (struct memslot){
+			.gpa = i * GIB + random_below(seed, 4) * 300 * PAGE,
+			.bytes = (1 + random_below(seed, one_in(seed, 3) ? 1000 : 4000)) * PAGE,
+			.address_space = one_in(seed, 6),
+		};
+		slots[i].hva = BASE - 2 * BLOCK + random_below(seed, WORLD_BLOCKS + 2) * BLOCK +
+			       slots[i].gpa % BLOCK + off;
+	}
+	tell(&s, slots, ARRAY_SIZE(slots));
+	return s;
+}
+
+static void a_search_page_by_page_finds_the_same(void **state)
+{
+	uint64_t seed = 4711, n_off = 0, n_edge = 0;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		struct snapshot s = random_world(&seed);
+		uint64_t not_congruent, head_tail;
+
+		search(&s, &not_congruent, &head_tail);
+		check_view(&s, not_congruent, head_tail, 0);
+		n_off += not_congruent > 0;
+		n_edge += head_tail > 0;
+		snapshot_clear(&s);
+	}
+	/* The worlds are not all alike. */
+	assert_true(n_off > 100 && n_edge > 100);
+}
+
 /* ---- What becomes of it beside KVM's counts ---- */
 
 static void assert_finding(const struct kvm_view *v, size_t i, enum reason reason, uint64_t bytes)
@@ -396,6 +492,7 @@ int main(void)
 		cmocka_unit_test(slots_that_are_no_ram_of_their_own),
 		cmocka_unit_test(hostile_slots_far_outside),
 		cmocka_unit_test(other_machines_have_other_blocks),
+		cmocka_unit_test(a_search_page_by_page_finds_the_same),
 		cmocka_unit_test(addresses_that_disagree_are_found_without_counts),
 		cmocka_unit_test(what_slots_explain_is_not_blamed_on_kvm),
 		cmocka_unit_test(a_fair_share_is_of_what_can_be_huge),
