@@ -299,7 +299,7 @@ void cycle_read_signs(struct manager *m, struct guest *g)
 	/* Where nothing moves anyway, the next survey will do. */
 	j->want_vcpus = guest_has_nodes(g, &m->host) && guest_may_move(g) &&
 			manager_now_ns(m) >= g->vcpus_not_before_ns;
-	if (guest_wants_counts_between(g, manager_now_ns(m)))
+	if (guest_wants_counts_between(g, manager_now_ns(m)) && !hearing_ask_counts(m, g))
 		guest_ask_counts(g, j, manager_now_ns(m));
 	cycle_submit(m, g, j);
 }

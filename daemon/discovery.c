@@ -21,9 +21,10 @@
 
 /* All of /proc is read again this often even if no process was made: exec makes no pid. A process
  * that becomes a VM maps memory; where nobody has mapped any, once in a while is enough. */
-#define FULL_EVERY_NS  (UINT64_C(10) * 1000000000)
-#define QUIET_EVERY_NS (UINT64_C(60) * 1000000000)
-#define YOUNG_NS       (UINT64_C(5) * 1000000000)
+#define FULL_EVERY_NS	 (UINT64_C(10) * 1000000000)
+#define QUIET_EVERY_NS	 (UINT64_C(60) * 1000000000)
+#define YOUNG_NS	 (UINT64_C(5) * 1000000000)
+#define SUSPECT_EVERY_NS (UINT64_C(1) * 1000000000)
 /* Each is held by four fds while a pass lasts. */
 enum { CANDIDATES_MAX = 64 };
 /* A process that hangs is asked after one such time, after two, four and so on: ten minutes. */
@@ -95,6 +96,7 @@ static void adopt(struct manager *m, struct process *p, const struct vm *vm)
 	(void)sd_event_add_io(m->event, &g->gone, g->process.pidfd, EPOLLIN, on_gone, m);
 	guest_apply_policy(g, &m->config);
 	append_guest(m, g);
+	hearing_join(m, g);
 	manager_wake_at(m, 0);
 	m->counters.vms_adopted++;
 	log_vm(LOG_INFO, vm->name, "found: pid %d, %s, mode %s%s%s", (int)vm->pid,
@@ -114,6 +116,8 @@ static void take_new_identity(struct manager *m, struct guest *g, const struct s
 	guest_apply_policy(g, &m->config);
 	if (!r->vm.has_kvm && !g->rule)
 		manager_drop_guest(m, g, "it is no VM any more");
+	else
+		hearing_join(m, g);
 }
 
 static void take_stranger(struct manager *m, struct process *p, const struct scout_report *r)
@@ -364,6 +368,23 @@ void discovery_identify(struct manager *m, struct guest *g)
 {
 	g->must_identify = true;
 	m->discovery.is_wanted = true;
+	manager_wake_at(m, 0);
+}
+
+/* Any process may say so, as often as it likes: without a hurry where there was one a moment ago.
+ */
+void discovery_suspect(struct manager *m, pid_t pid)
+{
+	struct discovery *d = &m->discovery;
+	struct stranger *s = find_stranger(m, pid);
+	uint64_t now_ns = manager_now_ns(m);
+
+	if (s)
+		s->first_ns = now_ns;
+	d->is_wanted = true;
+	if (now_ns < d->suspected_ns + SUSPECT_EVERY_NS)
+		return;
+	d->suspected_ns = now_ns;
 	manager_wake_at(m, 0);
 }
 

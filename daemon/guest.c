@@ -7,6 +7,7 @@
 
 #include "bits.h"
 #include "cleanup.h"
+#include "dirty_log.h"
 #include "job.h"
 #include "kvm_view.h"
 
@@ -54,10 +55,19 @@ bool guest_is_tended(const struct guest *g)
 	return !g->is_doomed && (g->snapshot.policy.mode != MODE_OFF || g->is_asked_for);
 }
 
+/* Its monitor knows best, then its memslots. */
+static void judge_migration(struct guest *g)
+{
+	g->snapshot.is_migrating = g->migrates_by_monitor != ANSWER_UNKNOWN
+					   ? g->migrates_by_monitor
+					   : dirty_log_is_on(&g->snapshot);
+}
+
 void guest_forget_facts(struct guest *g)
 {
 	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
-	g->snapshot.is_migrating = ANSWER_UNKNOWN;
+	g->migrates_by_monitor = ANSWER_UNKNOWN;
+	judge_migration(g);
 	g->counts_of_monitor_ns = 0;
 	g->facts_due_ns = 0;
 	g->facts_why = NULL;
@@ -164,13 +174,54 @@ const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now
 	if (!j->want_counts)
 		return NULL;
 	kvm_view_take(&g->snapshot, &j->counts);
-	g->snapshot.is_migrating = j->facts.is_migrating;
+	g->migrates_by_monitor = j->facts.is_migrating;
+	judge_migration(g);
 	g->counts_due_ns = now_ns + (is_known ? KVM_SAMPLES_APART_NS : FACTS_RETRY_NS);
 	return j->want_counts_of_monitor ? note_monitor(g, j, now_ns) : NULL;
 }
 
+bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, uint64_t now_ns)
+{
+	bool was_silent = g->counts_of_library_ns > 0;
+
+	if (!g->awaits_counts)
+		return false;
+	g->awaits_counts = false;
+	g->counts_of_library_ns = counts ? 0 : now_ns + FACTS_RETRY_NS;
+	if (!counts)
+		return !was_silent;
+	kvm_view_take(&g->snapshot, counts);
+	g->migrates_by_monitor = ANSWER_UNKNOWN; /* it was not asked this time */
+	judge_migration(g);
+	g->counts_due_ns = now_ns + KVM_SAMPLES_APART_NS;
+	return false;
+}
+
+/* What a monitor said before a log was switched on or off is of yesterday. */
+void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known)
+{
+	enum answer before = dirty_log_is_on(&g->snapshot);
+
+	if (!is_known || snapshot_take_memslots(&g->snapshot, slots, n) < 0)
+		snapshot_forget_memslots(&g->snapshot);
+	if (before != ANSWER_UNKNOWN && dirty_log_is_on(&g->snapshot) != before)
+		g->migrates_by_monitor = ANSWER_UNKNOWN;
+	judge_migration(g);
+}
+
+void guest_forget_library(struct guest *g)
+{
+	g->library = NULL;
+	g->has_news = false;
+	g->awaits_counts = false;
+	g->counts_of_library_ns = 0;
+	snapshot_forget_memslots(&g->snapshot);
+	judge_migration(g);
+}
+
 void guest_forget_counts(struct guest *g)
 {
+	g->awaits_counts = false;
 	kvm_view_take(&g->snapshot, &(struct kvm_counts){.source = KVM_SOURCE_NONE});
 	g->counts_due_ns = 0;
 }

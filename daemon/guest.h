@@ -53,6 +53,7 @@ struct last_action {
 };
 
 struct job;
+struct vmm_peer;
 
 struct guest {
 	uint64_t id;
@@ -72,9 +73,14 @@ struct guest {
 	uint64_t facts_due_ns;		/* when its monitor may be asked again */
 	const char
 		*facts_why; /* the guest's nodes are not known; NULL: they are, or nobody asked */
-	uint64_t counts_due_ns;	       /* when KVM's counts may be read again */
-	uint64_t counts_of_monitor_ns; /* when the monitor may be asked of them again */
-	const struct rule *rule;       /* into the config; NULL = main policy */
+	uint64_t counts_due_ns;		 /* when KVM's counts may be read again */
+	uint64_t counts_of_monitor_ns;	 /* when the monitor may be asked of them again */
+	uint64_t counts_of_library_ns;	 /* and the library in it */
+	bool awaits_counts;		 /* that one was asked */
+	enum answer migrates_by_monitor; /* as of the last time that it was asked */
+	struct vmm_peer *library;	 /* not owned: the connection of its process; NULL: none */
+	bool has_news;			 /* it told more than the snapshot has */
+	const struct rule *rule;	 /* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;
@@ -152,6 +158,17 @@ void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns);
 /* Takes what a job read of them, if it did. Returns why the monitor does not tell, if that is news;
  * else NULL. */
 const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns);
+
+/* Takes what the library in the VMM was asked for; NULL: it did not tell. True: that is news. What
+ * came too late, and was asked for before something was done to the memory, is not taken. */
+bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, uint64_t now_ns);
+
+/* The connection is gone: nothing is known by it any more. */
+void guest_forget_library(struct guest *g);
+
+/* Takes what it told of all of its memslots: *slots is the snapshot's then, and NULL. What breaks a
+ * law is not known, as if nothing had been told (is_known false). */
+void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known);
 
 /* Something was done to the memory: what KVM mapped before says nothing of what it maps now. */
 void guest_forget_counts(struct guest *g);

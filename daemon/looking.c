@@ -188,7 +188,7 @@ void cycle_start(struct manager *m, struct guest *g)
 			populate_wants_flags(&g->populate, &g->snapshot, manager_now_ns(m));
 	j->want_vcpus = guest_has_nodes(g, &m->host);
 	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
-	if (guest_wants_counts(g, manager_now_ns(m)))
+	if (guest_wants_counts(g, manager_now_ns(m)) && !hearing_ask_counts(m, g))
 		guest_ask_counts(g, j, manager_now_ns(m));
 	g->want_flags = false;
 	j->survey.geometry = m->geometry;
@@ -214,6 +214,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	mover_clear(&g->mover);
 	guest_forget_facts(g);
 	guest_forget_counts(g);
+	hearing_leave(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
 }

@@ -164,6 +164,17 @@ static int open_bus(sd_event *event, struct manager *m, const char *path, struct
 	return r;
 }
 
+/* What thpd does for VMs does not depend on it. */
+static void listen_to_vmms(struct manager *m, const struct runtime_dir *d)
+{
+	int r = manager_listen_to_vmms(m, d);
+
+	if (r < 0)
+		log_warning("VMMs cannot tell of themselves: the socket 'vmm' in the runtime "
+			    "directory cannot be made: %s",
+			    strerror(-r));
+}
+
 static int make_runtime_dir(const char *dir)
 {
 	int r = mkdir(dir, 0755) < 0 && errno != EEXIST ? -errno : 0;
@@ -184,12 +195,15 @@ static int serve(sd_event *event, struct manager *m, const struct arguments *a)
 	if (r == 0)
 		r = open_bus(event, m, a->manager.runtime_dir, &dir, &bus);
 	if (r == 0)
+		listen_to_vmms(m, &dir);
+	if (r == 0)
 		r = explained(manager_start(m), "/proc/vmstat and /proc/loadavg are needed");
 	if (r == 0) {
 		(void)sd_event_set_watchdog(event, true);
 		(void)sd_notify(0, "READY=1");
 		r = explained(sd_event_loop(event), "the event loop failed");
 	}
+	manager_leave_vmms(m);
 	bus_free(bus);
 	runtime_dir_close(&dir);
 	return r;

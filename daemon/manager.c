@@ -78,6 +78,7 @@ void manager_drop_guest(struct manager *m, struct guest *g, const char *why)
 		       (int)g->process.pid, why);
 		m->counters.vms_gone++;
 		g->is_doomed = true;
+		hearing_leave(g);
 	}
 	if (g->jobs_in_flight > 0)
 		return;
@@ -170,6 +171,7 @@ static void tend_guest(struct manager *m, struct guest *g, const struct signs *s
 
 	if (g->is_doomed)
 		return;
+	hearing_take(m, g);
 	if (with_size && read_pulse(g) == -ESRCH) {
 		manager_drop_guest(m, g, "process gone");
 		return;
@@ -269,6 +271,7 @@ static void tend_all(struct manager *m)
 {
 	struct signs s = read_signs(m, manager_now_ns(m));
 
+	hearing_tend(m);
 	sweep_run(m); /* the scout is out while this thread lists processes */
 	if (discovery_run(m, s.has_new_pids) < 0)
 		log_warning("cannot list processes");

@@ -29,6 +29,13 @@ bool manager_stop(struct manager *m);
 struct manager *manager_free(struct manager *m); /* stopped */
 int manager_start(struct manager *m);		 /* first discovery, timers */
 int manager_reload(struct manager *m);
+
+/* Listens to VMMs that load libthpd-vmm, until it is told to leave; the directory stays until then.
+ * 0 or a negative errno. */
+struct runtime_dir;
+int manager_listen_to_vmms(struct manager *m, const struct runtime_dir *d);
+void manager_leave_vmms(struct manager *m);
+
 bool manager_is_done(const struct manager *m); /* --once: nothing left */
 
 /* For the bus: each returns 0 with malloc'ed JSON, -ENOENT (no such VM; `who` is a name, UUID or

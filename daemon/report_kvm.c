@@ -3,6 +3,7 @@
 
 #include "json_add.h"
 #include "kvm_view.h"
+#include "vmm_peer.h"
 
 static struct json_object *report_findings(const struct kvm_view *v)
 {
@@ -21,13 +22,26 @@ static struct json_object *report_findings(const struct kvm_view *v)
 	return array;
 }
 
+static struct json_object *report_registry(const struct guest *g)
+{
+	struct json_object *o;
+
+	if (!g->library)
+		return NULL;
+	o = json_object_new_object();
+	json_add_text(o, "library", vmm_peer_library(g->library));
+	json_add_u64(o, "slots", vmm_peer_slots(g->library));
+	json_add_bool(o, "complete", g->snapshot.are_memslots_known);
+	return o;
+}
+
 struct json_object *report_kvm(const struct guest *g)
 {
 	const struct kvm_counts *c = &g->snapshot.kvm;
 	struct kvm_view v = kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 	struct json_object *o;
 
-	if (!v.is_known && v.n_findings == 0)
+	if (!v.is_known && v.n_findings == 0 && !g->library)
 		return NULL;
 	o = json_object_new_object();
 	json_add_text(o, "source", kvm_source_name(c->source));
@@ -40,5 +54,6 @@ struct json_object *report_kvm(const struct guest *g)
 	json_add_u64(o, "pages_1g", c->pages_1g);
 	json_add_u64(o, "nx_splits", c->nx_splits);
 	json_object_object_add(o, "findings", report_findings(&v));
+	json_object_object_add(o, "registry", report_registry(g));
 	return o;
 }

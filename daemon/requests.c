@@ -43,6 +43,7 @@ static int find_called(struct manager *m, const char *who, struct guest **ret)
 	}
 	if (!found)
 		return -ENOENT;
+	hearing_take(m, found);
 	*ret = found;
 	return 0;
 }

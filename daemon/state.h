@@ -3,7 +3,7 @@
 
 /* The manager's state, shared by the files that make up the manager: manager.c (timers, life),
  * requests.c, discovery.c (who is there), sweep.c (who holds a userfaultfd), cycle.c, looking.c and
- * acting.c (one VM's cycle), report.c (JSON). */
+ * acting.c (one VM's cycle), hearing.c (what VMMs tell), report.c (JSON). */
 
 #include "executor.h"
 #include "governor.h"
@@ -12,6 +12,7 @@
 #include "pulse.h"
 #include "scouting.h"
 #include "silence.h"
+#include "vmm_server.h"
 
 /* Pids that were looked at and are no VMs: not identified again for a while, unless their size
  * changed. */
@@ -32,6 +33,7 @@ struct discovery {
 	bool has_young;		   /* strangers that are examined again at the next tick */
 	bool has_more;		   /* there were too many candidates for one pass */
 	bool has_missed;	   /* pids that were made while the scout was out */
+	uint64_t suspected_ns;	   /* a pass was made for a process that connected */
 	bool is_wanted;		   /* by somebody who could not wait for the next full pass */
 	bool is_done;		   /* every process was examined once */
 };
@@ -72,6 +74,7 @@ struct manager {
 	uint64_t ticks, faults_read_ns;
 	struct discovery discovery;
 	struct sweep sweep;
+	struct vmm_server *vmms; /* owned; NULL: nobody listens */
 
 	sd_event_source *tick, *results;
 };
@@ -92,6 +95,7 @@ void manager_apply_policies(struct manager *m); /* of a configuration that is ne
 int discovery_run(struct manager *m, bool has_new_pids);     /* starts a pass if one is due */
 void discovery_identify(struct manager *m, struct guest *g); /* it executes another program */
 void discovery_forget_strangers(struct manager *m);
+void discovery_suspect(struct manager *m, pid_t pid); /* it may be a VM: examined at once */
 void discovery_stop(struct manager *m);
 
 /* sweep.c */
@@ -106,6 +110,14 @@ void cycle_read_signs(struct manager *m, struct guest *g); /* IDLE: faults, vCPU
 void cycle_take_result(struct manager *m, struct guest *g, struct job *j);
 void cycle_pause(struct manager *m, struct guest *g);	/* what has not begun is not done */
 void cycle_give_up(struct manager *m, struct guest *g); /* a worker hangs on this VM */
+
+/* hearing.c */
+void hearing_join(struct manager *m, struct guest *g); /* with its connection, if there is one */
+void hearing_leave(struct guest *g);
+void hearing_take(struct manager *m, struct guest *g); /* what was told since into the snapshot */
+/* The answer is on its way, and nobody else is to be asked. */
+bool hearing_ask_counts(struct manager *m, struct guest *g);
+void hearing_tend(struct manager *m); /* each tick */
 
 /* report.c */
 struct json_object;

@@ -225,6 +225,7 @@ helper() {
 		return 0
 	fi
 	[ -x "$own" ] || "${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -iquote "$LIVE_DIR/../lib" \
+		-iquote "$LIVE_DIR/../../lib/vmm" \
 		-o "$own" "$LIVE_DIR/$name.c" "$LIVE_DIR/../lib/"*.c >&2 || return 1
 	printf '%s\n' "$own"
 }

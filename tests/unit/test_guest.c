@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* When a VM's monitor is asked of the guest's nodes, and what becomes of the answer. */
+/* When a VM's monitor, or the library in its VMM, is asked, and what becomes of the answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -240,6 +240,87 @@ static void a_monitor_that_is_silent_is_left_for_a_minute(void **state)
 	assert_string_equal(sampled(b, KVM_SOURCE_QMP, -EBUSY, 131 * SECOND), "busy");
 }
 
+static bool told_counts(struct bench *b, uint64_t pages_2m, uint64_t now_ns)
+{
+	const struct kvm_counts c = {
+		.source = KVM_SOURCE_VMM, .read_ns = now_ns, .pages_2m = pages_2m};
+
+	b->g.awaits_counts = true;
+	return guest_take_told_counts(&b->g, pages_2m > 0 ? &c : NULL, now_ns);
+}
+
+static void a_library_tells_as_a_monitor_does(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_false(told_counts(b, 5, SECOND));
+	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_VMM);
+	assert_int_equal(b->g.snapshot.kvm.pages_2m, 5);
+	assert_false(b->g.awaits_counts);
+	assert_false(guest_wants_counts_between(&b->g, 11 * SECOND - 1));
+	assert_true(guest_wants_counts_between(&b->g, 11 * SECOND));
+	assert_false(told_counts(b, 6, 11 * SECOND));
+	assert_int_equal(b->g.snapshot.kvm_before.pages_2m, 5);
+	/* It was asked before something was done to the memory: void. */
+	b->g.awaits_counts = true;
+	guest_forget_counts(&b->g);
+	assert_false(guest_take_told_counts(&b->g, &(struct kvm_counts){.source = KVM_SOURCE_VMM},
+					    SECOND));
+	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_NONE);
+}
+
+static void a_library_that_does_not_tell_is_left_for_a_minute(void **state)
+{
+	struct bench *b = *state;
+
+	assert_true(told_counts(b, 0, SECOND));
+	assert_int_equal(b->g.counts_of_library_ns, 61 * SECOND);
+	assert_false(told_counts(b, 0, 62 * SECOND)); /* no news */
+	assert_false(told_counts(b, 1, 124 * SECOND));
+	assert_int_equal(b->g.counts_of_library_ns, 0);
+	assert_true(told_counts(b, 0, 134 * SECOND));
+	guest_forget_library(&b->g);
+	assert_int_equal(b->g.counts_of_library_ns, 0);
+}
+
+static void give_slot(struct guest *g, uint32_t flags)
+{
+	struct memslot *slot = calloc(1, sizeof(*slot));
+
+	*slot = (struct memslot){.bytes = 1 << 21, .hva = 1 << 21, .flags = flags};
+	g->snapshot.geometry.base_shift = 12;
+	guest_take_memslots(g, &slot, 1, true);
+	assert_true(g->snapshot.are_memslots_known);
+}
+
+static void of_a_migration_the_monitor_knows_best(void **state)
+{
+	struct bench *b = *state;
+	struct snapshot *s = &b->g.snapshot;
+
+	assert_int_equal(s->is_migrating, ANSWER_UNKNOWN);
+	give_slot(&b->g, MEMSLOT_LOG_DIRTY);
+	assert_int_equal(s->is_migrating, ANSWER_YES);
+	assert_null(sampled(b, KVM_SOURCE_QMP, 0, SECOND));
+	assert_int_equal(s->is_migrating, ANSWER_NO);
+	give_slot(&b->g, MEMSLOT_LOG_DIRTY);
+	assert_int_equal(s->is_migrating, ANSWER_NO);
+	/* It was asked before the log was switched off and on. */
+	give_slot(&b->g, 0);
+	give_slot(&b->g, MEMSLOT_LOG_DIRTY);
+	assert_int_equal(s->is_migrating, ANSWER_YES);
+	assert_null(sampled(b, KVM_SOURCE_QMP, 0, SECOND));
+	/* Since the library is asked instead, nobody knows better than the slots. */
+	assert_false(told_counts(b, 1, 12 * SECOND));
+	assert_int_equal(s->is_migrating, ANSWER_YES);
+	give_slot(&b->g, 0);
+	assert_int_equal(s->is_migrating, ANSWER_NO);
+	guest_forget_library(&b->g);
+	assert_false(s->are_memslots_known);
+	assert_int_equal(s->is_migrating, ANSWER_UNKNOWN);
+}
+
 static void without_a_monitor_none_is_asked(void **state)
 {
 	struct bench *b = *state;
@@ -274,6 +355,9 @@ int main(void)
 		TEST(only_a_vm_has_counts),
 		TEST(two_samples_are_enough),
 		TEST(a_monitor_that_is_silent_is_left_for_a_minute),
+		TEST(a_library_tells_as_a_monitor_does),
+		TEST(a_library_that_does_not_tell_is_left_for_a_minute),
+		TEST(of_a_migration_the_monitor_knows_best),
 		TEST(without_a_monitor_none_is_asked),
 		TEST(where_nobody_knows_they_are_asked_for_less_often),
 	};
