@@ -201,11 +201,15 @@ bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, ui
 void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known)
 {
 	enum answer before = dirty_log_is_on(&g->snapshot);
+	bool was_known = g->snapshot.are_memslots_known;
 
 	if (!is_known || snapshot_take_memslots(&g->snapshot, slots, n) < 0)
 		snapshot_forget_memslots(&g->snapshot);
 	if (before != ANSWER_UNKNOWN && dirty_log_is_on(&g->snapshot) != before)
 		g->migrates_by_monitor = ANSWER_UNKNOWN;
+	if (!was_known && g->snapshot.are_memslots_known &&
+	    g->snapshot.kvm.source == KVM_SOURCE_NONE)
+		g->counts_due_ns = 0; /* here is one who may know them */
 	judge_migration(g);
 }
 

@@ -240,6 +240,16 @@ static void a_monitor_that_is_silent_is_left_for_a_minute(void **state)
 	assert_string_equal(sampled(b, KVM_SOURCE_QMP, -EBUSY, 131 * SECOND), "busy");
 }
 
+static void give_slot(struct guest *g, uint32_t flags)
+{
+	struct memslot *slot = calloc(1, sizeof(*slot));
+
+	*slot = (struct memslot){.bytes = 1 << 21, .hva = 1 << 21, .flags = flags};
+	g->snapshot.geometry.base_shift = 12;
+	guest_take_memslots(g, &slot, 1, true);
+	assert_true(g->snapshot.are_memslots_known);
+}
+
 static bool told_counts(struct bench *b, uint64_t pages_2m, uint64_t now_ns)
 {
 	const struct kvm_counts c = {
@@ -270,6 +280,21 @@ static void a_library_tells_as_a_monitor_does(void **state)
 	assert_int_equal(b->g.snapshot.kvm.source, KVM_SOURCE_NONE);
 }
 
+/* What nobody knew a moment ago need not wait for its minute. */
+static void a_library_that_comes_is_asked_at_once(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_null(sampled(b, KVM_SOURCE_NONE, 0, SECOND));
+	assert_false(guest_wants_counts(&b->g, 2 * SECOND));
+	give_slot(&b->g, 0);
+	assert_true(guest_wants_counts(&b->g, 2 * SECOND));
+	assert_null(sampled(b, KVM_SOURCE_NONE, 0, 2 * SECOND));
+	give_slot(&b->g, 0);
+	assert_false(guest_wants_counts(&b->g, 3 * SECOND));
+}
+
 static void a_library_that_does_not_tell_is_left_for_a_minute(void **state)
 {
 	struct bench *b = *state;
@@ -282,16 +307,6 @@ static void a_library_that_does_not_tell_is_left_for_a_minute(void **state)
 	assert_true(told_counts(b, 0, 134 * SECOND));
 	guest_forget_library(&b->g);
 	assert_int_equal(b->g.counts_of_library_ns, 0);
-}
-
-static void give_slot(struct guest *g, uint32_t flags)
-{
-	struct memslot *slot = calloc(1, sizeof(*slot));
-
-	*slot = (struct memslot){.bytes = 1 << 21, .hva = 1 << 21, .flags = flags};
-	g->snapshot.geometry.base_shift = 12;
-	guest_take_memslots(g, &slot, 1, true);
-	assert_true(g->snapshot.are_memslots_known);
 }
 
 static void of_a_migration_the_monitor_knows_best(void **state)
@@ -356,6 +371,7 @@ int main(void)
 		TEST(two_samples_are_enough),
 		TEST(a_monitor_that_is_silent_is_left_for_a_minute),
 		TEST(a_library_tells_as_a_monitor_does),
+		TEST(a_library_that_comes_is_asked_at_once),
 		TEST(a_library_that_does_not_tell_is_left_for_a_minute),
 		TEST(of_a_migration_the_monitor_knows_best),
 		TEST(without_a_monitor_none_is_asked),
