@@ -196,15 +196,32 @@ static struct job *new_act(struct manager *m, struct guest *g, const struct acti
 	return j;
 }
 
-/* Gives back what was granted to actions that will not be done. */
+/* Gives back what was granted to the next action, which will not be done. */
+static void skip_one(struct manager *m, struct guest *g)
+{
+	const struct action *a = &g->plan.actions[g->plan_next++];
+	struct outcome o = {.action = a->id, .err = ECANCELED};
+
+	governor_settle(&m->governor, a, &o, manager_now_ns(m));
+}
+
 void acting_abandon(struct manager *m, struct guest *g)
 {
-	for (; g->plan_next < g->plan.n_actions; g->plan_next++) {
-		struct outcome o = {.action = g->plan.actions[g->plan_next].id, .err = ECANCELED};
+	while (g->plan_next < g->plan.n_actions)
+		skip_one(m, g);
+}
 
-		governor_settle(&m->governor, &g->plan.actions[g->plan_next], &o,
-				manager_now_ns(m));
+/* The action that was handed out behind this one has begun by now; of moves and remaps that wait,
+ * a kind that ends says nothing. */
+static void stop(struct manager *m, struct guest *g, enum plan_stop what, enum action_kind kind)
+{
+	if (what == PLAN_STOP_ALL) {
+		acting_abandon(m, g);
+		executor_cancel(m->executor, g->id);
 	}
+	while (what == PLAN_STOP_KIND && g->plan_next < g->plan.n_actions &&
+	       g->plan.actions[g->plan_next].kind == kind)
+		skip_one(m, g);
 }
 
 void acting_go_on(struct manager *m, struct guest *g)
@@ -245,16 +262,6 @@ static void settle(struct manager *m, const struct job *j)
 	governor_settle(&m->governor, &j->action, &o, manager_now_ns(m));
 }
 
-/* No room in the cgroup or no free huge page: the next copy (or move) would only make the kernel
- * reclaim or compact once more. */
-static bool must_stop_plan(const struct job *j)
-{
-	if (j->action.kind == ACTION_PLACE)
-		return j->outcome.err == ENOMEM;
-	return j->action.kind != ACTION_REMAP &&
-	       (j->outcome.err == EBUSY || j->outcome.err == ENOMEM);
-}
-
 /* However late the result comes, and whether anything else is learned from it. */
 void acting_settle(struct manager *m, struct guest *g, const struct job *j)
 {
@@ -275,9 +282,6 @@ int acting_take(struct manager *m, struct guest *g, struct job *j)
 	if (j->err == -ECANCELED)
 		return 0;
 	r = learn(m, g, j);
-	if (must_stop_plan(j)) {
-		acting_abandon(m, g);
-		executor_cancel(m->executor, g->id);
-	}
+	stop(m, g, plan_stop_after(j->action.kind, j->outcome.err), j->action.kind);
 	return r;
 }

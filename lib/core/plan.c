@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "array.h"
 #include "headroom.h"
 #include "home_piece.h"
 #include "mover.h"
+#include "populate.h"
 
 /* Measured on Linux 6.18 (KERNEL 0.2): a remap goes at about 100 GiB/s, a copy at 1.5 GiB/s. Only
  * the ratio matters. */
@@ -400,4 +402,15 @@ void plan_clear(struct plan *p)
 {
 	free(p->actions);
 	*p = (struct plan)PLAN_INIT;
+}
+
+/* No room in the cgroup or no free huge page: the next copy (or move) would only make the kernel
+ * reclaim or compact once more (KERNEL.md 1.5). */
+enum plan_stop plan_stop_after(enum action_kind kind, int err)
+{
+	bool is_full = err == ENOMEM || (err == EBUSY && kind != ACTION_PLACE);
+
+	if (kind != ACTION_REMAP && is_full)
+		return PLAN_STOP_ALL;
+	return kind == ACTION_POPULATE && populate_ends_plan(err) ? PLAN_STOP_KIND : PLAN_STOP_NONE;
 }

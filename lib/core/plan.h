@@ -45,3 +45,13 @@ struct plan_limits {
 int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,
 	      struct plan *ret);
 void plan_clear(struct plan *p);
+
+/* What is no longer worth doing of a plan. */
+enum plan_stop {
+	PLAN_STOP_NONE = 0,
+	PLAN_STOP_KIND, /* what is of the same kind; a plan holds that in a row */
+	PLAN_STOP_ALL,
+};
+
+/* After what came of one of its actions; err: 0 or errno. Pure. */
+enum plan_stop plan_stop_after(enum action_kind kind, int err);

@@ -159,6 +159,19 @@ enum reason populate_refusal(int err)
 	}
 }
 
+bool populate_ends_plan(int err)
+{
+	switch (err) {
+	case 0:
+	case EEXIST:	/* data in the file: of this block only */
+	case EAGAIN:	/* pages that somebody holds, likewise */
+	case ECANCELED: /* filled by the guest meanwhile: nothing was called */
+		return false;
+	default:
+		return true;
+	}
+}
+
 bool populate_is_refusal(enum reason reason)
 {
 	return reason == REASON_FILE_HAS_DATA || reason == REASON_SEALED_FILE ||

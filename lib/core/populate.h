@@ -59,3 +59,7 @@ enum reason populate_reason(const struct snapshot *s, const struct region *r);
  * cgroup or the process. */
 enum reason populate_refusal(int err);
 bool populate_is_refusal(enum reason reason);
+
+/* Whether what came of populating one place says that populating the next would fail as well, each
+ * at a page that is paid by whoever asks, not by the VM (kernel/fill.c). */
+bool populate_ends_plan(int err);

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Theory of operation. The small page of a hole is charged to the memory cgroup of who calls
+ * fallocate(), and becomes the VM's own with the collapse only. A VMM whose collapses all fail can
+ * offer as many holes as it likes, and must not make its host pay for each: so the first block of
+ * an action is collapsed by itself before the others get their pages, and what fails there costs
+ * one page. With that the action ends, and nothing more is populated by its plan
+ * (populate_ends_plan()).
+ *
+ * Those pages stay until the file's owner frees them. There is no call that frees a page only if it
+ * was never written: whatever is asked first, the guest may write between the answer and the
+ * hole, and its data would be gone. */
+
 #include "fill.h"
 
 #include <errno.h>
@@ -15,6 +27,7 @@ struct filling {
 	const struct region *region;
 	const struct mmu_geometry *geometry;
 	hva_t from; /* seeded from here on, not collapsed yet */
+	bool has_collapsed;
 	struct outcome *outcome;
 };
 
@@ -39,6 +52,7 @@ static bool collapse_until(struct filling *f, hva_t end)
 	f->outcome->took_ns += o.took_ns;
 	f->outcome->worst_call_ns = max_u64(f->outcome->worst_call_ns, o.worst_call_ns);
 	note(f, o.err);
+	f->has_collapsed |= o.err == 0;
 	return o.err == 0;
 }
 
@@ -52,16 +66,21 @@ static bool seed(struct filling *f, hva_t block)
 	return r == 0;
 }
 
-/* Neighbouring holes are collapsed by one call: what begins and ends there is paid once. */
+/* Once one went well, neighbouring holes are collapsed by one call: what begins and ends there is
+ * paid once. */
 static bool fill(struct filling *f, hva_t start, hva_t end)
 {
 	uint64_t block = block_bytes(f->geometry);
 
 	f->from = start;
 	for (hva_t at = start; at < end; at += block) {
-		if (seed(f, at))
+		bool is_seeded = seed(f, at);
+
+		if (is_seeded && f->has_collapsed)
 			continue;
-		if (!collapse_until(f, at) || f->outcome->err != EEXIST)
+		if (!collapse_until(f, is_seeded ? at + block : at))
+			return false;
+		if (!is_seeded && f->outcome->err != EEXIST)
 			return false;
 		f->from = at + block;
 	}
@@ -84,7 +103,7 @@ struct outcome fill_act(struct sys *sys, const struct process *p, const struct a
 			const struct mmu_geometry *g)
 {
 	struct outcome o = {.action = a->id};
-	struct filling f = {sys, p, a, r, g, 0, &o};
+	struct filling f = {sys, p, a, r, g, 0, false, &o};
 	hva_t start = a->target.start, end = start + a->target.bytes;
 
 	if (a->target.pid != p->pid || a->target.starttime != p->starttime ||

@@ -436,22 +436,25 @@ static int note_acts(struct driver *d, struct driver_vm *vm)
 	return 0;
 }
 
-/* The rest of a plan whose VM is gone: what was granted is given back. */
-static void abandon(struct driver *d, struct driver_vm *vm, size_t from)
+/* An action that is not done: what was granted is given back. */
+static void abandon(struct driver *d, struct driver_act *act)
 {
-	for (size_t i = from; i < vm->n_acts; i++) {
-		struct driver_act *act = &vm->acts[i];
-
-		act->outcome = (struct outcome){.action = act->action.id, .err = ECANCELED};
-		governor_settle(&d->governor, &act->action, &act->outcome, model_now(d->model));
-	}
+	act->outcome = (struct outcome){.action = act->action.id, .err = ECANCELED};
+	governor_settle(&d->governor, &act->action, &act->outcome, model_now(d->model));
 }
 
-/* The next copies would fail as well, and each try may compact or reclaim (KERNEL.md 1.5). */
-static bool is_out_of_memory(const struct driver_act *act)
+/* What is still to be done of the plan after acts[i]; abandons the rest, or all if the VM is gone.
+ */
+static size_t next_act(struct driver *d, struct driver_vm *vm, size_t i, int r)
 {
-	return act->action.kind != ACTION_REMAP && act->action.kind != ACTION_PLACE &&
-	       (act->outcome.err == ENOMEM || act->outcome.err == EBUSY);
+	const struct driver_act *done = &vm->acts[i++];
+	enum plan_stop stop =
+		r < 0 ? PLAN_STOP_ALL : plan_stop_after(done->action.kind, done->outcome.err);
+
+	while (stop != PLAN_STOP_NONE && i < vm->n_acts &&
+	       (stop == PLAN_STOP_ALL || vm->acts[i].action.kind == done->action.kind))
+		abandon(d, &vm->acts[i++]);
+	return i;
 }
 
 static int execute(struct driver *d, struct driver_vm *vm)
@@ -459,14 +462,8 @@ static int execute(struct driver *d, struct driver_vm *vm)
 	int r = note_acts(d, vm);
 
 	call_hook(d, vm, DRIVER_LOOKED, NULL);
-	for (size_t i = 0; r == 0 && i < vm->n_acts; i++) {
+	for (size_t i = 0; r == 0 && i < vm->n_acts; i = next_act(d, vm, i, r))
 		r = act_on(d, vm, &vm->acts[i]);
-		if (r < 0 || is_out_of_memory(&vm->acts[i])) {
-			/* The remaps of a plan come first: only copies are left. */
-			abandon(d, vm, i + 1);
-			break;
-		}
-	}
 	return r;
 }
 

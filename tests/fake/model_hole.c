@@ -43,6 +43,7 @@ static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t 
 	run.first = first;
 	run.pfn = pfn_take(m, PAGES_SMALL, 1, &run.pfn_step);
 	page_runs_set(&v->object->pages, &run);
+	m->stats.seeded_pages++;
 	return 0;
 }
 

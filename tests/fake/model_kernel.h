@@ -201,6 +201,7 @@ struct model_stats {
 	uint64_t move_calls, moved_bytes;
 	uint64_t barred_moves;	/* of memory that must not be moved */
 	uint64_t split_by_move; /* huge folios that lost their size on the way */
+	uint64_t seeded_pages;	/* small pages given to holes */
 	uint64_t lost_pages;	/* guest data that is not there any more */
 	uint64_t fired[MODEL_FAULT_MAX];
 };

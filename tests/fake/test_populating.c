@@ -198,16 +198,54 @@ static void a_refusal_is_said_and_not_repeated(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		model_fail_seeds(w->m, cases[i].error);
-		assert_int_equal(cycle(w), 0);
+		for (size_t tries = 0; tries <= 3; tries++) {
+			assert_int_equal(cycle(w), 0);
+			assert_int_equal(w->vm.plan.n_actions, 3 - tries);
+		}
 		expect(w, 0, cases[i].reason);
-		assert_int_equal(cycle(w), 0);
-		assert_int_equal(w->vm.plan.n_actions, 0);
 		model_advance(w->m, 61 * MODEL_MINUTE);
 		w->vm.populate.until_ns = UINT64_MAX;
 	}
 	model_fail_seeds(w->m, 0);
 	assert_int_equal(cycle(w), 0);
 	expect(w, BLOCKS, REASON_NONE);
+}
+
+/* Who pays for small pages that never become a huge one is the host. */
+static void a_kernel_that_refuses_everything_costs_a_page(void **state)
+{
+	const struct model_fault refusal = {.kind = MODEL_FAULT_HALF_EINVAL, .calls = 1000};
+	struct world *w = *state;
+
+	w->vm.policy.copy_call_bytes = 4 * BLOCK;
+	model_add_fault(w->m, &refusal);
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(cycle(w), 0);
+		assert_true(w->vm.plan.n_actions > 4);
+		assert_int_equal(model_stats(w->m).seeded_pages, i);
+		assert_int_equal(w->vm.acts[0].outcome.err, EINVAL);
+		assert_int_equal(w->vm.acts[1].outcome.err, ECANCELED);
+	}
+	model_clear_faults(w->m);
+	expect(w, 0, REASON_NONE);
+	assert_int_equal(w->vm.diagnosis.totals.by_reason[REASON_POPULATE_REFUSED], 12 * BLOCK);
+	assert_int_equal(cycle(w), 0);
+	assert_int_equal(model_huge_bytes(w->m, PID, RAM, BLOCKS * BLOCK), 28 * BLOCK);
+}
+
+static void what_cannot_be_populated_keeps_no_copy_waiting(void **state)
+{
+	const hva_t more = RAM + (UINT64_C(1) << 36);
+	const struct model_map map = {
+		.start = more, .bytes = BLOCKS * BLOCK, .backing = MODEL_MEMFD};
+	struct world *w = *state;
+
+	model_mmap(w->m, PID, &map);
+	model_touch(w->m, PID, more, BLOCKS * BLOCK);
+	model_fail_seeds(w->m, -EPERM);
+	assert_int_equal(cycle(w), 0);
+	expect(w, 0, REASON_NONE);
+	assert_int_equal(model_huge_bytes(w->m, PID, more, BLOCKS * BLOCK), BLOCKS * BLOCK);
 }
 
 static void what_is_not_reserved_is_left_alone(void **state)
@@ -247,6 +285,8 @@ int main(void)
 		TEST(what_failed_is_tried_again),
 		TEST(data_in_the_file_stay),
 		TEST(a_refusal_is_said_and_not_repeated),
+		TEST(a_kernel_that_refuses_everything_costs_a_page),
+		TEST(what_cannot_be_populated_keeps_no_copy_waiting),
 		TEST(what_is_not_reserved_is_left_alone),
 		TEST(a_killed_vm_is_let_go),
 	};

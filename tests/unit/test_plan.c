@@ -2,6 +2,8 @@
 #include "plan.h"
 #include "snapshot_builder.h"
 
+#include <errno.h>
+
 struct bench {
 	struct snapshot s;
 	struct plan p;
@@ -275,6 +277,25 @@ static void test_no_actions_while_paused(void **state)
 	assert_int_equal(b->p.n_actions, 0);
 }
 
+static void test_without_room_nothing_more_is_copied(void **state)
+{
+	static const struct {
+		enum action_kind kind;
+		int err;
+		enum plan_stop stop;
+	} cases[] = {
+		{ACTION_COPY, ENOMEM, PLAN_STOP_ALL},	{ACTION_COPY, EBUSY, PLAN_STOP_ALL},
+		{ACTION_COPY, EINVAL, PLAN_STOP_NONE},	{ACTION_COPY, EAGAIN, PLAN_STOP_NONE},
+		{ACTION_PLACE, ENOMEM, PLAN_STOP_ALL},	{ACTION_PLACE, EBUSY, PLAN_STOP_NONE},
+		{ACTION_REMAP, ENOMEM, PLAN_STOP_NONE}, {ACTION_REMAP, EBUSY, PLAN_STOP_NONE},
+		{ACTION_REMAP, EINVAL, PLAN_STOP_NONE}, {ACTION_COPY, 0, PLAN_STOP_NONE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(plan_stop_after(cases[i].kind, cases[i].err), cases[i].stop);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -293,6 +314,7 @@ int main(void)
 		TEST(test_unknown_folios_are_collapsed_apart),
 		TEST(test_no_actions_unless_full),
 		TEST(test_no_actions_while_paused),
+		TEST(test_without_room_nothing_more_is_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -462,6 +462,25 @@ static void a_refusal_is_told_and_held(void **state)
 	}
 }
 
+static void what_would_fail_again_is_not_tried_at_every_place(void **state)
+{
+	static const struct {
+		int err;
+		enum plan_stop stop;
+	} cases[] = {
+		{0, PLAN_STOP_NONE},	     {EEXIST, PLAN_STOP_NONE}, {EAGAIN, PLAN_STOP_NONE},
+		{ECANCELED, PLAN_STOP_NONE}, {EINVAL, PLAN_STOP_KIND}, {EPERM, PLAN_STOP_KIND},
+		{EACCES, PLAN_STOP_KIND},    {ENOSPC, PLAN_STOP_KIND}, {ESRCH, PLAN_STOP_KIND},
+		{EINTR, PLAN_STOP_KIND},     {ENOMEM, PLAN_STOP_ALL},  {EBUSY, PLAN_STOP_ALL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(populate_ends_plan(cases[i].err), cases[i].stop != PLAN_STOP_NONE);
+		assert_int_equal(plan_stop_after(ACTION_POPULATE, cases[i].err), cases[i].stop);
+	}
+}
+
 static void a_full_memory_cgroup_backs_off(void **state)
 {
 	const struct outcome o = {.err = EBUSY};
@@ -533,6 +552,7 @@ int main(void)
 		TEST(never_past_the_memory_cgroup),
 		TEST(populating_is_no_refill),
 		TEST(a_refusal_is_told_and_held),
+		TEST(what_would_fail_again_is_not_tried_at_every_place),
 		TEST(a_full_memory_cgroup_backs_off),
 		TEST(it_is_confirmed_while_something_is_empty),
 		TEST(the_governor_counts_it),
