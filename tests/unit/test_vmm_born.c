@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,7 +24,30 @@
 #define BLOCK  UINT64_C(2097152)
 #define SHARED (PROT_READ | PROT_WRITE), MAP_SHARED
 
-enum { BLOCKS = 3, PAGE = 4096, REGION2 = 0x40a0ae49, THREADS = 4, ROUNDS = 300 };
+enum {
+	BLOCKS = 3,
+	MANY = 33 /* two threads' work */,
+	PAGE = 4096,
+	REGION2 = 0x40a0ae49,
+	THREADS = 4,
+	ROUNDS = 300
+};
+
+static atomic_int interposed = -1; /* starts of threads; -1: are not told */
+
+/* As the library has it (preload.c), which what it starts itself goes through as well. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+		   void *argument)
+{
+	int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	*(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
+	if (interposed >= 0) {
+		interposed++;
+		born_before_thread();
+	}
+	return next(thread, attributes, start, argument);
+}
 
 static memstate_map fresh(uint64_t skew_bytes)
 {
@@ -179,6 +204,28 @@ static void a_memslot_of_any_thread_counts(void **state)
 	memstate_unmap(&m);
 }
 
+/* What a VMM has mapped may still wait for its policy when other memory becomes a memslot. */
+static void the_helpers_are_no_threads_of_the_vmm(void **state)
+{
+	memstate_map slot = MEMSTATE_MAP_INIT, later = MEMSTATE_MAP_INIT;
+
+	(void)state;
+	assert_int_equal(memstate_map_memfd(&slot, MANY * BLOCK, 0), 0);
+	assert_int_equal(memstate_map_memfd(&later, MANY * BLOCK, 0), 0);
+	say_mapped(&slot, SHARED);
+	say_mapped(&later, SHARED);
+	interposed = 0;
+	memslot(KVM_SET_USER_MEMORY_REGION, slot.addr, slot.bytes);
+	assert_true(interposed > 0);
+	interposed = -1;
+	assert_int_equal(huge_blocks(&slot), MANY);
+	assert_int_equal(memstate_count_present(0, later.addr, later.bytes), 0);
+	born_before_thread();
+	assert_int_equal(huge_blocks(&later), MANY);
+	memstate_unmap(&slot);
+	memstate_unmap(&later);
+}
+
 static void is_left_alone(memstate_map *m, int prot, int flags)
 {
 	say_mapped(m, prot, flags);
@@ -289,6 +336,7 @@ int main(void)
 		cmocka_unit_test(only_the_thread_that_mapped_counts),
 		cmocka_unit_test(the_child_of_a_fork_fills_nothing),
 		cmocka_unit_test(a_memslot_of_any_thread_counts),
+		cmocka_unit_test(the_helpers_are_no_threads_of_the_vmm),
 		cmocka_unit_test(other_memory_is_left_alone),
 		cmocka_unit_test(what_is_gone_is_forgotten),
 		cmocka_unit_test(a_full_table_costs_only_those_that_do_not_fit),

@@ -161,10 +161,18 @@ static bool candidate_add(uintptr_t start, uintptr_t end)
 	return false;
 }
 
+/* Helpers are started by pthread_create() as well, and the library's own goes before the C
+ * library's: their start says nothing of what this thread has mapped. What is preloaded has its
+ * room from the start, and needs no call to find it. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) bool is_populating;
+
 static void populate(uintptr_t start, uintptr_t end)
 {
-	int r = prealloc_huge((void *)start, end - start, born.threads);
+	int r;
 
+	is_populating = true;
+	r = prealloc_huge((void *)start, end - start, born.threads);
+	is_populating = false;
 	if (r < 0)
 		say_once("guest memory is not all huge: ", reason_of(r));
 }
@@ -217,7 +225,7 @@ void born_before_thread(void)
 {
 	struct wanted w = {.end = UINTPTR_MAX};
 
-	if (born.count <= 0)
+	if (born.count <= 0 || is_populating)
 		return;
 	w.owner = (pid_t)syscall(SYS_gettid);
 	populate_wanted(&w);
