@@ -143,73 +143,11 @@ static void read_meminfo(struct sys *sys, struct host *h)
 	}
 }
 
-static struct host_node *find_node(struct host *h, uint64_t id)
-{
-	struct host_node *node;
-
-	for (uint16_t i = 0; i < h->n_nodes; i++)
-		if ((uint64_t)h->nodes[i].id == id)
-			return &h->nodes[i];
-	if (h->n_nodes == HOST_NODES_MAX || id > INT16_MAX)
-		return NULL;
-	node = &h->nodes[h->n_nodes++];
-	*node = (struct host_node){.id = (int16_t)id};
-	return node;
-}
-
-/* "Node 0, zone   Normal     12      5 ...": free pieces by order, one line a zone. */
-static void add_zone(struct scanner line, const struct mmu_geometry *g, struct host *h)
-{
-	struct scanner word;
-	struct host_node *node;
-	uint64_t id, pieces;
-
-	if (!scan_word(&line, &word) || word.end - word.at != 4 || memcmp(word.at, "Node", 4) != 0)
-		return;
-	scan_blanks(&line);
-	if (!scan_u64(&line, &id) || !scan_char(&line, ','))
-		return;
-	node = find_node(h, id);
-	/* "zone" and its name. */
-	for (int i = 0; i < 2; i++) {
-		scan_blanks(&line);
-		if (!scan_word(&line, &word))
-			return;
-	}
-	for (unsigned order = 0; node && order < 32; order++) {
-		uint64_t bytes;
-
-		scan_blanks(&line);
-		if (!scan_u64(&line, &pieces))
-			return;
-		if (__builtin_mul_overflow(pieces, page_bytes(g) << order, &bytes))
-			return;
-		node->free_bytes = sat_add_u64(node->free_bytes, bytes);
-		if (order >= g->pmd_order)
-			node->free_block_bytes = sat_add_u64(node->free_block_bytes, bytes);
-	}
-}
-
-static void read_buddyinfo(struct sys *sys, const struct mmu_geometry *g, struct host *h)
-{
-	_cleanup_free_ char *text = NULL;
-	struct scanner s, line;
-	size_t n;
-
-	for (uint16_t i = 0; i < h->n_nodes; i++)
-		h->nodes[i].free_bytes = h->nodes[i].free_block_bytes = 0;
-	if (sys_read_all_at(sys->rootfd, "proc/buddyinfo", 1 << 20, &text, &n) < 0)
-		return;
-	s = (struct scanner){.at = text, .end = text + n};
-	while (scan_line(&s, &line))
-		add_zone(line, g, h);
-}
-
 int host_read_memory(struct sys *sys, const struct mmu_geometry *g, struct host *h)
 {
 	h->mem_total_bytes = 0;
 	h->mem_available_bytes = 0;
 	read_meminfo(sys, h);
-	read_buddyinfo(sys, g, h);
+	host_read_zones(sys, g, h);
 	return 0;
 }

@@ -13,7 +13,11 @@ int host_read_geometry(
 int host_read_knobs(struct sys *sys, const struct mmu_geometry *g,
 		    struct host *h); /* thp, shmem, ksm, release, cpus */
 int host_read_memory(struct sys *sys, const struct mmu_geometry *g,
-		     struct host *h); /* meminfo, buddyinfo: cheap, read often */
+		     struct host *h); /* meminfo and host_read_zones(): cheap, read often */
+
+/* Free memory by node, and what of it may be had in blocks (buddyinfo, zoneinfo). Where there is no
+ * zoneinfo the kernel is taken to keep nothing. */
+void host_read_zones(struct sys *sys, const struct mmu_geometry *g, struct host *h);
 
 /* Of the nodes that host_read_memory() found: size, CPUs, distances; and whether the kernel moves
  * memory between them. Nothing where there is one. */

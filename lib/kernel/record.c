@@ -152,11 +152,8 @@ static int copy_mountinfo(const struct recorder *r)
 static int copy_host(const struct recorder *r)
 {
 	static const char *const files[] = {
-		"proc/meminfo",
-		"proc/buddyinfo",
-		"proc/vmstat",
-		"proc/loadavg",
-		"sys/devices/system/cpu/online",
+		"proc/meminfo", "proc/buddyinfo", "proc/zoneinfo",
+		"proc/vmstat",	"proc/loadavg",	  "sys/devices/system/cpu/online",
 	};
 	int e = copy_mountinfo(r);
 

@@ -69,6 +69,12 @@ unsigned int host_distance(const struct host *h, int from, int to)
 	return 0;
 }
 
+uint64_t host_zone_block_bytes(const struct host_zone *z, uint64_t block_bytes)
+{
+	return align_down(min_u64(z->free_block_bytes, sat_sub_u64(z->free_bytes, z->kept_bytes)),
+			  block_bytes);
+}
+
 uint64_t host_room_bytes(const struct host *h, int node, uint64_t reserve_bytes)
 {
 	const struct host_node *n = host_find_node(h, node);

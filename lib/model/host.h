@@ -56,9 +56,22 @@ int shmem_knob_from_name(const char *name, enum shmem_knob *ret);
 
 enum { HOST_NODES_MAX = 64 };
 
+/* A part of a node's memory, by address; it has its own free pieces. */
+struct host_zone {
+	uint64_t free_bytes;
+	uint64_t free_block_bytes; /* in pieces of at least one block */
+	uint64_t kept_bytes;	   /* are never handed out to user memory, in whatever pieces */
+};
+
+/* What the kernel would hand out of the zone in blocks: whole ones, until no more is free than it
+ * keeps. On a host with much memory the zone below 4 GiB may be kept as a whole. */
+uint64_t host_zone_block_bytes(const struct host_zone *z, uint64_t block_bytes);
+
 struct host_node {
 	int16_t id;
-	uint64_t free_block_bytes; /* free memory in pieces of at least one block (buddyinfo) */
+	/* Free memory in pieces of at least one block that the kernel would hand out
+	 * (host_zone_block_bytes()). */
+	uint64_t free_block_bytes;
 	uint64_t free_bytes;
 	uint64_t total_bytes; /* 0: not known */
 	bool has_cpus;	      /* else it is memory alone: CXL, or a slow tier */

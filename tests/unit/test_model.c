@@ -190,6 +190,23 @@ static void free_blocks_are_summed_within_bounds(void **state)
 	assert_int_equal(host_free_block_bytes(&h), UINT64_MAX);
 }
 
+static void what_a_zone_keeps_is_not_handed_out(void **state)
+{
+	const uint64_t block = 2 << 20;
+	struct host_zone z = {.free_bytes = 100 * block, .free_block_bytes = 40 * block};
+
+	(void)state;
+	assert_int_equal(host_zone_block_bytes(&z, block), 40 * block);
+	z.kept_bytes = 60 * block; /* small pieces are enough for that */
+	assert_int_equal(host_zone_block_bytes(&z, block), 40 * block);
+	z.kept_bytes += 1; /* and a block has to make up for the last byte */
+	assert_int_equal(host_zone_block_bytes(&z, block), 39 * block);
+	z.kept_bytes = 99 * block + 1;
+	assert_int_equal(host_zone_block_bytes(&z, block), 0);
+	z.kept_bytes = UINT64_MAX;
+	assert_int_equal(host_zone_block_bytes(&z, block), 0);
+}
+
 static void turned_knobs_are_noticed(void **state)
 {
 	const struct host before = {.thp_enabled = "madvise", .shmem_global = SHMEM_KNOB_NEVER};
@@ -238,6 +255,7 @@ int main(void)
 		cmocka_unit_test(whole_blocks_of_a_region),
 		cmocka_unit_test(texts_of_a_hostile_process_are_tamed),
 		cmocka_unit_test(free_blocks_are_summed_within_bounds),
+		cmocka_unit_test(what_a_zone_keeps_is_not_handed_out),
 		cmocka_unit_test(turned_knobs_are_noticed),
 		cmocka_unit_test(diagnosis_can_be_cleared_twice),
 	};

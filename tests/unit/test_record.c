@@ -241,6 +241,7 @@ static void record_holds_what_thpd_reads(void **state)
 	static const char *const names[] = {
 		"proc/meminfo",
 		"proc/buddyinfo",
+		"proc/zoneinfo",
 		"proc/vmstat",
 		"proc/loadavg",
 		"proc/self/mountinfo",
