@@ -125,6 +125,7 @@ LAYER_tests/live := -iquote tests/live -iquote tests/lib -iquote lib/vmm
 LAYER_tests/live/ask := $(LAYER_lib)
 LAYER_tests/lab/vmm := -iquote tests/lab/vmm -iquote tests/lib
 LAYER_tests/lab/guest := -iquote tests/lib
+LAYER_tests/lab/node := -iquote tests/lib
 LAYER_bench := $(TEST_INCLUDES) -iquote bench
 
 sources = $(sort $(wildcard $(1)/*.c))
@@ -219,6 +220,7 @@ ASK := $(B)/tests/live/ask/ask
 VMM := $(B)/tests/lab/vmm/vmm
 TOY := $(B)/tests/lab/guest/toy
 SHIM := $(B)/tests/lab/guest/shim.so
+SHATTER := $(B)/tests/lab/node/shatter
 ALL_ARCHIVES := $(B)/libdaemon.a $(B)/libthpctl.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 ALL_LIBS := $(DAEMON_LIBS) $(SMARTCOLS_LIBS)
 test_link = $(Q)mkdir -p $(@D); $(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
@@ -244,6 +246,9 @@ $(ASK): $(B)/obj/tests/live/ask/ask.o $(B)/libthpd.a
 $(VMM): $(call objects,$(call sources,tests/lab/vmm)) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,)
+$(SHATTER): $(call objects,tests/lab/node/shatter.c) $(TEST_LIB)
+	$(call say,LD,$@)
+	$(call test_link,)
 $(SHIM): $(call objects,tests/lab/guest/shim.c) $(TEST_LIB)
 	$(call say,LD,$@)
 	$(call test_link,-shared)
@@ -263,7 +268,7 @@ test-programs: $(UNIT) $(FAKE) $(GOLDEN)
 fuzz-programs: $(FUZZ)
 expect-programs: $(EXPECT)
 live-programs: $(LIVE_PROGRAMS) $(ASK)
-lab-programs: live-programs expect-programs $(VMM) $(TOY) $(SHIM)
+lab-programs: live-programs expect-programs $(VMM) $(TOY) $(SHIM) $(SHATTER)
 
 .PHONY: quick
 quick: all test-programs ## lint, unit, fake and golden tests only: the quick tier, a minute or two

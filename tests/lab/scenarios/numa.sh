@@ -214,6 +214,55 @@ obstacles() {
 	ok "obstacles: thpd has been there all the time" is_equal "$(main_pid)" "$pid"
 }
 
+# --- a node in pieces -----------------------------------------------------------------------------
+
+# The part of the lowest zone that the kernel keeps for devices, of what lies in the zones above: 256 is one part in so
+# many.
+low_memory_kept() { # PART
+	local rest
+	read -r _ rest </proc/sys/vm/lowmem_reserve_ratio && echo "$1 $rest" >/proc/sys/vm/lowmem_reserve_ratio
+}
+
+# What the kernel had set apart, and lists of processors held, comes together later.
+stays_in_pieces() {
+	echo 1 >/sys/devices/system/node/node0/compact
+	is_in_pieces 0 DMA || { holder shatter again; return 1; }
+}
+
+nothing_was_split_since() { # COUNT
+	is_equal "$(folios_split)" "$1"
+}
+
+# A gigabyte free, and no huge page to be had: as long as that is so the guest stays, and whole. Three pieces of 4 MiB
+# are free all the time in the zone for old devices, which the kernel gives to nobody else: a host with much memory has
+# gigabytes of that kind in the zone below 4 GiB. The reserve is for a block that comes together by itself.
+fragmented() {
+	local place split
+	place follow 2s MoveInterval=10s
+	budget FreeReserve=4M
+	ok "fragmented: a guest" vmm_on 1 vmm-frg memfd small huge || return
+	ok "fragmented: the zone of old devices is kept for them" low_memory_kept 1
+	ok "fragmented: node 0 comes to pieces" start_shatter 0 || return
+	ok "fragmented: the guest works on node 0" guest_works_on vmm-frg 0
+	ok "fragmented: and compaction does not mend it" wait_until "$THPD_DEADLINE" stays_in_pieces
+	place=$(frames vmm-frg) split=$(folios_split)
+	thpd_comes fragmented
+	ok "fragmented: that the node has no huge page is said" wait_until "$THPD_DEADLINE" has_finding vmm-frg node-full
+	ok "fragmented: nothing moves" stays_on vmm-frg 1 0
+	ok "fragmented: every page is where it was" stays_in_place vmm-frg "$place"
+	ok "fragmented: still huge" holder_is_huge vmm-frg
+	ok "fragmented: nothing was split" nothing_was_split_since "$split"
+	ok "fragmented: as the node was in pieces all the time" is_in_pieces 0 DMA
+	stop_holder shatter
+	ok "mended: all of it is on node 0" wait_until "$THPD_DEADLINE" lies_on vmm-frg 0
+	ok "mended: huge" holder_is_huge vmm-frg
+	ok "mended: nothing was split" nothing_was_split_since "$split"
+	ok "mended: thpd says that it moved it" wait_until "$THPD_DEADLINE" has_moved vmm-frg $BYTES
+	ok "mended: and has no more to say" wait_until "$THPD_DEADLINE" numa_is vmm-frg '|"\(.verdict) \(.findings)"' 'home []'
+	ends_well mended vmm-frg
+	low_memory_kept 256
+}
+
 # --- how fast --------------------------------------------------------------------------------------
 
 # A move of 64 MiB takes 15 s then, so that it can be looked at several times, slow as looks are there.
@@ -328,7 +377,7 @@ others() {
 
 service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
-for case in placements kinds obstacles pace balanced; do
+for case in placements kinds obstacles fragmented pace balanced; do
 	$case
 	thpd_goes $case
 done
