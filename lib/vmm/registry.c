@@ -234,9 +234,22 @@ static bool table_grow(struct registry_vm *v)
 	return true;
 }
 
-static bool is_logging(uint32_t flags)
+static uint64_t logging_bytes(const struct wire_slot *s)
 {
-	return flags & KVM_MEM_LOG_DIRTY_PAGES;
+	return s->flags & KVM_MEM_LOG_DIRTY_PAGES ? s->bytes : 0;
+}
+
+/* Before a slot is another one or gone, and after it has become that. */
+static void count_out(struct registry_vm *v, const struct wire_slot *s)
+{
+	v->bytes -= s->bytes;
+	v->logging_bytes -= logging_bytes(s);
+}
+
+static void count_in(struct registry_vm *v, const struct wire_slot *s)
+{
+	v->bytes += s->bytes;
+	v->logging_bytes += logging_bytes(s);
 }
 
 static struct wire_slot *slot_insert(struct registry_vm *v, uint32_t at)
@@ -251,7 +264,7 @@ static struct wire_slot *slot_insert(struct registry_vm *v, uint32_t at)
 
 static void slot_delete(struct registry_vm *v, uint32_t at)
 {
-	v->n_logging -= is_logging(v->slots[at].flags);
+	count_out(v, &v->slots[at]);
 	v->n--;
 	memmove(&v->slots[at], &v->slots[at + 1], (v->n - at) * sizeof(*v->slots));
 }
@@ -259,9 +272,9 @@ static void slot_delete(struct registry_vm *v, uint32_t at)
 void registry_reflag(struct registry *r, struct registry_vm *v, struct wire_slot *s, uint32_t flags,
 		     bool is_told)
 {
-	v->n_logging -= is_logging(s->flags);
-	v->n_logging += is_logging(flags);
+	count_out(v, s);
 	s->flags = flags;
+	count_in(v, s);
 	if (is_told)
 		table_changed(r, v);
 }
@@ -287,12 +300,17 @@ static void learn_slot(struct registry *r, struct registry_vm *v,
 		table_uncertain(r, v);
 		return;
 	}
-	s->gpa = m->guest_phys_addr;
-	s->bytes = m->memory_size;
-	s->hva = m->userspace_addr;
-	s->slot = (uint16_t)m->slot;
-	s->address_space = (uint16_t)(m->slot >> 16);
-	registry_reflag(r, v, s, m->flags & KNOWN_FLAGS, true);
+	count_out(v, s);
+	*s = (struct wire_slot){
+		.gpa = m->guest_phys_addr,
+		.bytes = m->memory_size,
+		.hva = m->userspace_addr,
+		.flags = m->flags & KNOWN_FLAGS,
+		.slot = (uint16_t)m->slot,
+		.address_space = (uint16_t)(m->slot >> 16),
+	};
+	count_in(v, s);
+	table_changed(r, v);
 }
 
 static void learn_capability(struct registry *r, struct registry_vm *v,

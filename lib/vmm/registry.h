@@ -22,8 +22,8 @@ struct registry_vm {
 	uint32_t generation;	 /* of the table: another one after each change */
 	struct wire_slot *slots; /* sorted by key; a mapping of its own: no heap in a handler */
 	uint32_t n, room;
-	uint32_t n_logging; /* slots with KVM_MEM_LOG_DIRTY_PAGES */
-	bool is_left_on;    /* a nudge could not switch left_key's log off again */
+	uint64_t bytes, logging_bytes; /* of all slots; with KVM_MEM_LOG_DIRTY_PAGES */
+	bool is_left_on;	       /* a nudge could not switch left_key's log off again */
 	uint32_t left_key;
 };
 

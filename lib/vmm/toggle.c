@@ -8,8 +8,11 @@
  * is the VMM's to ask for, QEMU does: it changes what the VMM reads from its log, and so is never
  * switched on for it.
  *
- * A VMM that logs has reasons, a migration: then nothing is done. Nor is it where the table may not
- * be KVM's, or with a dirty ring, which every vCPU's writes would fill.
+ * A VMM that logs has reasons, and a slot that logs is left alone. If that is half of the memory or
+ * more, it is a migration or the like, and nothing is done at all; less is a display, whose memory
+ * QEMU logs as long as it is there (KERNEL.md 4.8). While a log is being switched on everywhere,
+ * slot by slot, the lock is between that and this. Nor is anything done where the table may not be
+ * KVM's, or with a dirty ring, which every vCPU's writes would fill.
  *
  * One slot at a time: the lock is dropped in between and given to who waits for it, so that the
  * VMM's own calls wait for one slot; what may be is then judged anew. Whatever ends the process
@@ -24,8 +27,8 @@
 
 enum {
 	OFF_TRIES = 3, /* memory is short for a moment: KVM copies its slots at each change */
-	PASSED_OVER = 1 << 1 | 1 << 2, /* KVM_MEM_READONLY: nothing is given back;
-					* KVM_MEM_GUEST_MEMFD: never changed */
+	/* KVM_MEM_READONLY: nothing is given back; KVM_MEM_GUEST_MEMFD: never changed. */
+	PASSED_OVER = KVM_MEM_LOG_DIRTY_PAGES | 1 << 1 | 1 << 2,
 };
 
 struct toggle {
@@ -79,6 +82,11 @@ static bool is_vm(struct registry *r, struct registry_vm *v)
 	return false;
 }
 
+static bool is_logging(const struct registry_vm *v)
+{
+	return v->is_left_on || (v->bytes > 0 && v->logging_bytes >= v->bytes - v->logging_bytes);
+}
+
 static enum wire_nudge_result judge(struct toggle *t, struct registry_vm *v)
 {
 	const uint32_t cheap = WIRE_VM_MANUAL_PROTECT | WIRE_VM_INITIALLY_SET;
@@ -87,7 +95,7 @@ static enum wire_nudge_result judge(struct toggle *t, struct registry_vm *v)
 		return WIRE_NUDGE_NO_VM;
 	if (v->flags & WIRE_VM_INCOMPLETE)
 		return WIRE_NUDGE_NO_SLOT;
-	if (v->n_logging > 0)
+	if (is_logging(v))
 		return WIRE_NUDGE_LOGGING;
 	if (v->flags & WIRE_VM_DIRTY_RING)
 		return WIRE_NUDGE_RING;

@@ -173,7 +173,7 @@ ok "the first VM's are told" told 0
 ok "the second VM's are told" told 1
 ok "every second one goes" vmm remove 0 0 2001
 ok "one moves" vmm move 0 3 $((1 << 40))
-ok "one is logged" vmm log 0 5
+ok "some are logged" vmm log 0 0 100
 ok "all of that is told" told 0
 ok "the log may cost much, and that is told" flags_are 0 0
 ok "the log gets cheap" vmm cheap 0
@@ -184,8 +184,10 @@ ok "there are no counts of a VM that is not" is_equal "$(end count 7)" 'ok err=2
 
 # --- the nudge -----------------------------------------------------------------------------------
 
-ok "no nudge while the VMM logs" nudge_says 0 'result=2 err=0 toggled=0 passed_over=0'
-ok "its log ends" vmm unlog 0 5
+ok "what the VMM logs is passed over" nudge_says 0 'result=0 err=0 toggled=2949 passed_over=50'
+ok "all is logged" vmm log 0 0 4000
+ok "no nudge while the VMM logs most of it" nudge_says 0 'result=2 err=0 toggled=0 passed_over=0'
+ok "its log ends" vmm unlog 0 0 4000
 ok "no nudge where it is dear" nudge_says 1 'result=3 err=0 toggled=0 passed_over=0'
 ok "every slot is nudged" nudge_says 0 'result=0 err=0 toggled=2999 passed_over=0'
 ok "no log stays on" nothing_is_logged 0

@@ -11,7 +11,7 @@
  *   add V FIRST N     slots [FIRST, FIRST + N)
  *   remove V FIRST N  every second one of them
  *   move V ID GPA     a slot to another guest-physical address
- *   log V ID, unlog V ID
+ *   log V FIRST N, unlog V FIRST N
  *   again V N         one slot more, removed and set again N times, while other things go on
  *   wait              until that is done
  *   table V           `ok total=N sum=0x...`: what was set (slot_sum.h)
@@ -205,10 +205,16 @@ static int do_move(const struct request *q)
 
 static int set_log(const struct request *q, uint32_t flags)
 {
-	struct kvm_userspace_memory_region m = q->vm->slots[q->numbers[0]];
+	int r = 0;
 
-	m.flags = flags;
-	return slot_set(q->vm, m);
+	for (long i = 0; r == 0 && i < q->numbers[1]; i++) {
+		struct kvm_userspace_memory_region m = q->vm->slots[q->numbers[0] + i];
+
+		m.flags = flags;
+		if (m.memory_size > 0)
+			r = slot_set(q->vm, m);
+	}
+	return r;
 }
 
 static int do_log(const struct request *q)
@@ -363,7 +369,7 @@ static const struct command {
 } commands[] = {
 	{"vm", do_vm, -1},	{"foreign", do_foreign, -1},   {"cheap", do_cheap, 0},
 	{"add", do_add, 2},	{"remove", do_remove, 2},      {"move", do_move, 2},
-	{"log", do_log, 1},	{"unlog", do_unlog, 1},	       {"again", do_again, 1},
+	{"log", do_log, 2},	{"unlog", do_unlog, 2},	       {"again", do_again, 1},
 	{"wait", do_wait, -1},	{"table", do_table, 0},	       {"logging", do_logging, 0},
 	{"close", do_close, 0}, {"range", do_range, 0},	       {"replace", do_replace, 0},
 	{"vfork", do_vfork, 0}, {"closeall", do_closeall, -1}, {"fork", do_fork, -1},

@@ -111,7 +111,8 @@ static void each_slot_is_switched_on_and_off(void **state)
 		assert_int_equal(slot_of(i, &after).flags, 0);
 	}
 	assert_int_equal(before, after); /* thpd is not told of what ended as it began */
-	assert_int_equal(r.vms[0].n_logging, 0);
+	assert_int_equal(r.vms[0].logging_bytes, 0);
+	assert_int_equal(r.vms[0].bytes, SLOTS * FAKE_SLOT_BYTES);
 }
 
 static void only_slots_that_reach_into_the_range_are_touched(void **state)
@@ -162,14 +163,37 @@ static void read_only_and_guest_memfd_are_passed_over(void **state)
 static void it_is_refused_while_the_vmm_logs(void **state)
 {
 	(void)state;
+	fake_set_slot(&r, FD, 2, LOG, FAKE_SLOT_BYTES);
 	fake_set_slot(&r, FD, 3, LOG, FAKE_SLOT_BYTES);
 	fake_kvm.n_calls = 0;
 	refused(WIRE_NUDGE_LOGGING);
 	fake_set_slot(&r, FD, 3, 0, FAKE_SLOT_BYTES);
 	assert_int_equal(nudge_all().result, WIRE_NUDGE_DONE);
 	fake_set_slot(&r, FD, 3, LOG, FAKE_SLOT_BYTES);
+	assert_int_equal(nudge_all().result, WIRE_NUDGE_LOGGING);
 	fake_set_slot(&r, FD, 3, LOG, 0);
 	assert_int_equal(nudge_all().result, WIRE_NUDGE_DONE);
+	for (uint32_t i = 0; i < SLOTS; i++)
+		fake_set_slot(&r, FD, i, 0, 0);
+	assert_int_equal(nudge_all().result, WIRE_NUDGE_NO_SLOT);
+	assert_int_equal(r.vms[0].bytes | r.vms[0].logging_bytes, 0);
+}
+
+static void the_log_of_a_display_is_passed_over(void **state)
+{
+	struct wire_nudged n;
+
+	(void)state;
+	fake_set_slot(&r, FD, 1, LOG, FAKE_SLOT_BYTES);
+	fake_kvm.n_calls = 0;
+	n = nudge_all();
+	assert_int_equal(n.result, WIRE_NUDGE_DONE);
+	assert_int_equal(n.n_toggled, SLOTS - 1);
+	assert_int_equal(n.n_passed_over, 1);
+	assert_int_equal(fake_kvm.n_calls, 2 * (SLOTS - 1));
+	was_set(2, 2, LOG);
+	assert_int_equal(slot_of(1, NULL).flags, LOG);
+	assert_int_equal(nudge(fake_hva(1), FAKE_SLOT_BYTES).result, WIRE_NUDGE_NO_SLOT);
 }
 
 static void it_is_refused_where_it_is_dear(void **state)
@@ -282,6 +306,7 @@ int main(void)
 		TEST(the_other_address_space_is_toggled_too),
 		TEST(read_only_and_guest_memfd_are_passed_over),
 		TEST(it_is_refused_while_the_vmm_logs),
+		TEST(the_log_of_a_display_is_passed_over),
 		TEST(it_is_refused_where_it_is_dear),
 		TEST(it_is_refused_with_a_ring_or_an_incomplete_table),
 		TEST(a_descriptor_that_is_no_vm_is_forgotten),
