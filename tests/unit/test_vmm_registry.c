@@ -260,9 +260,12 @@ static void every_change_is_announced(void **state)
 	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
 	registry_remove(&r, FD + 1);
 	assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
+	n = UINT64_MAX - 1; /* as much as it holds */
+	assert_int_equal(write(fd, &n, sizeof(n)), sizeof(n));
 	errno = ENOTTY;
 	registry_add(&r, FD + 1, 0);
 	registry_remove(&r, FD + 1);
+	set(2, 0);
 	assert_int_equal(errno, ENOTTY);
 	close(fd);
 }

@@ -136,6 +136,28 @@ static void a_name_need_not_end(void **state)
 	assert_int_equal(parse(sizeof(file), &s), -ENOENT);
 }
 
+/* The byte behind it is the next description's. */
+static void a_name_that_fills_its_field_is_none_of_those(void **state)
+{
+	static const char *const names[] = {"nx_lpage_splits", "pages_4k", "pages_2m", "pages_1g"};
+	enum { LENGTH = 15, EACH = sizeof(struct kvm_stats_desc) + LENGTH };
+	struct kvm_stats_header header = {.name_size = LENGTH, .num_desc = 4};
+	const struct kvm_stats_desc desc = {.size = 1};
+	char bytes[sizeof(header) + sizeof(uint64_t) + 4 * EACH] = "", *at;
+	struct kvm_stats s;
+
+	(void)state;
+	header.data_offset = sizeof(header);
+	header.desc_offset = sizeof(header) + sizeof(uint64_t);
+	memcpy(bytes, &header, sizeof(header));
+	for (size_t i = 0; i < 4; i++) {
+		at = bytes + header.desc_offset + i * EACH;
+		memcpy(at, &desc, sizeof(desc));
+		memcpy(at + sizeof(desc), names[i], strlen(names[i]));
+	}
+	assert_int_equal(kvm_stats_parse(bytes, sizeof(bytes), &s), -ENOENT);
+}
+
 static int n_descriptors(void)
 {
 	int n = 0;
@@ -204,6 +226,7 @@ int main(void)
 		TEST(every_cut_is_refused),
 		TEST(offsets_beyond_the_file_are_refused),
 		TEST(a_name_need_not_end),
+		TEST(a_name_that_fills_its_field_is_none_of_those),
 		TEST(a_vm_is_read_and_nothing_stays_open),
 		TEST(the_kernels_own_are_understood),
 	};
