@@ -40,8 +40,8 @@ struct uplink {
 	int64_t daemon_uid; /* that is believed besides root and this one; -1: none */
 	struct sockaddr_un address;
 	struct uplink_told told[WIRE_VMS_MAX];
-	union wire_message out;
-	size_t out_bytes; /* 0: nothing is to be sent */
+	size_t out_bytes;	/* 0: nothing is to be sent */
+	union wire_message out; /* at the end: it has one that is open */
 };
 
 enum { UPLINK_WAIT_MIN_S = 1, UPLINK_WAIT_MAX_S = 10 };

@@ -45,8 +45,8 @@ static struct end {
 	int vmms[VMMS]; /* all that came, in order; -1: gone */
 	int n_met;
 	struct table tables[WIRE_VMS_MAX]; /* of the last */
-	union wire_message got;		   /* the last answer */
 	uint32_t serial;
+	union wire_message got; /* the last answer */
 } e;
 
 #define answer(...) (printf(__VA_ARGS__), ANSWERED)

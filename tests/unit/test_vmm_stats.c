@@ -18,8 +18,12 @@
 
 enum { NAME = 48, DESCS = 6, FD = 100 };
 
+/* struct kvm_stats_desc, and room for its name. */
 struct description {
-	struct kvm_stats_desc desc;
+	uint32_t flags;
+	int16_t exponent;
+	uint16_t size;
+	uint32_t offset, bucket_size;
 	char name[NAME];
 };
 
@@ -34,8 +38,8 @@ static struct file {
 
 static void describe(size_t i, const char *name, uint32_t offset, uint16_t size)
 {
-	file.descs[i].desc.offset = offset;
-	file.descs[i].desc.size = size;
+	file.descs[i].offset = offset;
+	file.descs[i].size = size;
 	strncpy(file.descs[i].name, name, NAME);
 }
 
@@ -109,8 +113,8 @@ static void offsets_beyond_the_file_are_refused(void **state)
 {
 	struct kvm_stats s;
 	uint32_t *const fields[] = {
-		&file.header.desc_offset, &file.header.data_offset,   &file.header.name_size,
-		&file.header.num_desc,	  &file.descs[4].desc.offset,
+		&file.header.desc_offset, &file.header.data_offset, &file.header.name_size,
+		&file.header.num_desc,	  &file.descs[4].offset,
 	};
 
 	(void)state;
@@ -120,7 +124,7 @@ static void offsets_beyond_the_file_are_refused(void **state)
 		assert_int_equal(parse(sizeof(file), &s), -EPROTO);
 	}
 	make_file(NULL);
-	file.descs[4].desc.size = 2;
+	file.descs[4].size = 2;
 	assert_int_equal(parse(sizeof(file), &s), -EPROTO);
 }
 

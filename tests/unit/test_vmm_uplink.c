@@ -29,9 +29,9 @@ enum { FD = 100, DEADLINE_MS = 30000, NOBODY = 65534, HUGE_TABLE = 20000 };
 
 static struct {
 	struct registry r;
-	struct uplink u;
 	char dir[32], path[48];
 	int listener, fd;
+	struct uplink u;
 } b;
 
 static uint64_t now_ms(void)
