@@ -223,13 +223,19 @@ ok "there is a fourth" vmm vm
 ok "which is told as well" state_is 1 1 2
 ok "another descriptor takes its place" vmm replace 3
 ok "so that it is gone" state_is 1 1 1
+ok "there is a fifth" vmm vm
+ok "with some slots" vmm add 4 0 3
+ok "which are told of" told 4 1
+ok "it is closed unseen" vmm lose 4
+ok "its number is the sixth's" vmm vm
+ok "of which nothing else is the fifth's" told 5 1
 ok "all descriptors that there may be are closed" vmm closeall
 ok "the VM is gone, the library's own are not" state_is 1 1 0
 ok "so that another VM" vmm vm
 ok "is told of" state_is 1 1 1
-ok "with its slots" vmm add 4 0 3
-ok "which are told" told 4 0
-ok "a VM that nobody saw made has a slot" eval 'vmm foreign && vmm add 5 0 1'
+ok "with its slots" vmm add 6 0 3
+ok "which are told" told 6 0
+ok "a VM that nobody saw made has a slot" eval 'vmm foreign && vmm add 7 0 1'
 ok "it is told of as incomplete" flags_are 1 1
 ok "and the other one, which it may be, too" flags_are 0 1
 ok "neither is nudged" nudge_says 0 'result=1 err=0 toggled=0 passed_over=0'

@@ -18,6 +18,7 @@
  *   logging V         `ok slots=N`: how many of them KVM logs
  *   close V, range V, replace V
  *                     the VM's descriptor: closed, by a range, by another one in its place
+ *   lose V            its descriptor is closed past the C library
  *   closeall          closes all from 3 on, in three ways, as programs do that want to be sure
  *   vfork V           a child closes the VM's descriptor, which is its own
  *   fork              a child closes the VMs, makes one with a slot, and stays: `ok child=PID`
@@ -139,6 +140,11 @@ static int do_range(const struct request *q)
 static int do_replace(const struct request *q)
 {
 	return dup2(STDERR_FILENO, q->vm->fd) < 0 ? -errno : 0;
+}
+
+static int do_lose(const struct request *q)
+{
+	return syscall(SYS_close, q->vm->fd) < 0 ? -errno : 0;
 }
 
 static int do_closeall(const struct request *q)
@@ -367,13 +373,13 @@ static const struct command {
 	int (*run)(const struct request *q);
 	int n_numbers; /* -1: not even a VM */
 } commands[] = {
-	{"vm", do_vm, -1},	{"foreign", do_foreign, -1},   {"cheap", do_cheap, 0},
-	{"add", do_add, 2},	{"remove", do_remove, 2},      {"move", do_move, 2},
-	{"log", do_log, 2},	{"unlog", do_unlog, 2},	       {"again", do_again, 1},
-	{"wait", do_wait, -1},	{"table", do_table, 0},	       {"logging", do_logging, 0},
-	{"close", do_close, 0}, {"range", do_range, 0},	       {"replace", do_replace, 0},
-	{"vfork", do_vfork, 0}, {"closeall", do_closeall, -1}, {"fork", do_fork, -1},
-	{"reap", do_reap, -1},	{"exec", do_exec, -1},
+	{"vm", do_vm, -1},	{"foreign", do_foreign, -1}, {"cheap", do_cheap, 0},
+	{"add", do_add, 2},	{"remove", do_remove, 2},    {"move", do_move, 2},
+	{"log", do_log, 2},	{"unlog", do_unlog, 2},	     {"again", do_again, 1},
+	{"wait", do_wait, -1},	{"table", do_table, 0},	     {"logging", do_logging, 0},
+	{"close", do_close, 0}, {"range", do_range, 0},	     {"replace", do_replace, 0},
+	{"lose", do_lose, 0},	{"vfork", do_vfork, 0},	     {"closeall", do_closeall, -1},
+	{"fork", do_fork, -1},	{"reap", do_reap, -1},	     {"exec", do_exec, -1},
 };
 
 static int obey(const char *line)
