@@ -85,6 +85,16 @@ static int fds_open(struct uplink *u)
 	return 0;
 }
 
+/* A child that was cloned may have the socket, too: it is shut down, and watched no more. */
+static void socket_close(struct uplink *u)
+{
+	if (u->socket_fd < 0)
+		return;
+	shutdown(u->socket_fd, SHUT_RDWR);
+	watch(u, EPOLL_CTL_DEL, u->socket_fd, 0);
+	fd_close(&u->socket_fd);
+}
+
 /* Whether it had something to say. */
 static bool drain(int fd)
 {
@@ -163,6 +173,8 @@ void uplink_done(struct uplink *u)
 	int saved = errno;
 
 	registry_tell(u->registry, -1, NULL, NULL);
+	if (forklock_is_ours(&u->registry->lock))
+		socket_close(u);
 	fds_close(u);
 	errno = saved;
 }
@@ -191,14 +203,9 @@ bool uplink_owns(const struct uplink *u, int fd)
 
 /* --- the connection -------------------------------------------------------------------------- */
 
-/* A child that was cloned may have the socket, too: it is shut down, and watched no more. */
 static void connection_end(struct uplink *u)
 {
-	if (u->socket_fd >= 0) {
-		shutdown(u->socket_fd, SHUT_RDWR);
-		watch(u, EPOLL_CTL_DEL, u->socket_fd, 0);
-		fd_close(&u->socket_fd);
-	}
+	socket_close(u);
 	u->state = UPLINK_AWAY;
 	u->out_bytes = 0;
 	wake_after(u, u->wait_s * SECOND_NS);

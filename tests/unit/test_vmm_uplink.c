@@ -668,6 +668,25 @@ static void a_child_has_no_part_in_it(void **state)
 	close(stay[1]);
 }
 
+/* As a child of clone() does. */
+static void the_end_is_heard_though_another_has_the_socket(void **state)
+{
+	int copy = dup(b.u.socket_fd);
+
+	(void)state;
+	assert_int_equal(send(b.fd, "thpd", 4, 0), 4);
+	it_is_shunned();
+	close(copy);
+	part();
+	uplink_done(&b.u);
+	assert_int_equal(uplink_init(&b.u, &b.r), 0);
+	meet();
+	copy = dup(b.u.socket_fd);
+	uplink_done(&b.u);
+	assert_int_equal(recv(b.fd, &(union wire_message){0}, WIRE_MESSAGE_MAX, MSG_DONTWAIT), 0);
+	close(copy);
+}
+
 static void its_own_descriptors_are_known(void **state)
 {
 	(void)state;
@@ -758,6 +777,7 @@ int main(void)
 		TEST(only_numbers_name_a_user),
 		TEST(a_path_that_is_too_long_is_refused),
 		TEST_MET(a_child_has_no_part_in_it),
+		TEST_MET(the_end_is_heard_though_another_has_the_socket),
 		TEST_MET(its_own_descriptors_are_known),
 		TEST(authors_functions_do_the_same),
 		TEST(a_child_may_free_its_copy),
