@@ -43,6 +43,7 @@ static void note_outcome(struct manager *m, struct guest *g, const struct job *j
 		*l = (struct last_action){.is_set = true};
 	g->has_acted = true;
 	guest_forget_counts(g);
+	nudge_forget(&g->nudge);
 	l->action = j->action;
 	l->actions++;
 	l->bytes += j->action.kind == ACTION_PLACE ? 0 : j->action.target.bytes;

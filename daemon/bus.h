@@ -11,6 +11,8 @@
  *   Snapshot(s who) -> s
  *   CatConfig() -> s
  *   Collapse(s who) -> t ticket
+ *   Populate(s who, s how) -> t ticket
+ *   Nudge(s who) -> t ticket
  *   Pause(s who), Resume(s who), Reload()
  *   property Version s
  *

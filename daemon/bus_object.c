@@ -169,9 +169,10 @@ static int method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error
 	return r < 0 ? set_manager_error(r, who, error) : reply_text(m, text, error);
 }
 
-static int method_collapse(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int reply_ticket(sd_bus_message *m, const struct bus_caller *caller,
+			int (*start)(struct manager *, const char *, uint64_t *),
+			sd_bus_error *error)
 {
-	struct bus_caller *caller = userdata;
 	const char *who;
 	uint64_t ticket;
 	int r;
@@ -182,10 +183,20 @@ static int method_collapse(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	r = sd_bus_message_read(m, "s", &who);
 	if (r < 0)
 		return r;
-	r = manager_collapse(caller->manager, who, &ticket);
+	r = start(caller->manager, who, &ticket);
 	if (r < 0)
 		return set_manager_error(r, who, error);
 	return sd_bus_reply_method_return(m, "t", ticket);
+}
+
+static int method_collapse(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return reply_ticket(m, userdata, manager_collapse, error);
+}
+
+static int method_nudge(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return reply_ticket(m, userdata, manager_nudge, error);
 }
 
 static int method_populate(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -268,6 +279,7 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD("CatConfig", NULL, "s", method_cat_config, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Collapse", "s", "t", method_collapse, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Populate", "ss", "t", method_populate, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Nudge", "s", "t", method_nudge, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Pause", "s", NULL, method_pause, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Resume", "s", NULL, method_resume, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -84,19 +84,27 @@ static void log_cycle(const struct guest *g)
 		   (unsigned long long)(a->cycle_ns / 1000000));
 }
 
-void cycle_end(struct manager *m, struct guest *g)
+void cycle_finish(struct manager *m, struct guest *g)
 {
 	uint64_t now_ns = manager_now_ns(m);
 
-	rediagnose(m, g);
 	g->phase = PHASE_IDLE;
 	g->cycles++;
 	g->looked_ns = now_ns;
 	if (g->cycles >= g->populate_ticket)
 		g->populate.wish = POPULATE_WISH_NONE;
-	g->not_before_ns = now_ns + g->look_cpu_ns * LOOK_DUTY;
+	g->not_before_ns = max_u64(g->not_before_ns, now_ns + g->look_cpu_ns * LOOK_DUTY);
 	m->counters.cycles++;
 	log_cycle(g);
+}
+
+void cycle_end(struct manager *m, struct guest *g)
+{
+	rediagnose(m, g);
+	if (nudging_start(m, g))
+		g->phase = PHASE_NUDGE;
+	else
+		cycle_finish(m, g);
 }
 
 /* ---- deciding -------------------------------------------------------------------------- */
@@ -284,6 +292,7 @@ static void advance(struct manager *m, struct guest *g, struct job *j)
 	case PHASE_IDLE:
 	case PHASE_WAIT:
 	case PHASE_SIGNS:
+	case PHASE_NUDGE:
 		break;
 	}
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /* What the parts of a cycle ask of each other: looking.c is its first half, acting.c its second,
- * placing.c knows about nodes, cycle.c decides and takes results. What the rest of the manager asks
- * of a cycle is in state.h. */
+ * placing.c knows about nodes, nudging.c comes at its end, cycle.c decides and takes results. What
+ * the rest of the manager asks of a cycle is in state.h. */
 
 #include "state.h"
 
@@ -17,7 +17,8 @@ struct allowance {
 struct job *cycle_new_job(struct manager *m, struct guest *g, enum job_kind kind); /* or NULL */
 void cycle_submit(struct manager *m, struct guest *g, struct job *j);
 void cycle_decide(struct manager *m, struct guest *g); /* the looks are complete: what now? */
-void cycle_end(struct manager *m, struct guest *g);
+void cycle_end(struct manager *m, struct guest *g);    /* with a nudge, if it is to be */
+void cycle_finish(struct manager *m, struct guest *g); /* after that */
 
 /* looking.c */
 bool may_hold_copies(const struct region *r); /* a private mapping of a file: of its pages */
@@ -35,6 +36,9 @@ int acting_take(struct manager *m, struct guest *g, struct job *j);
 void acting_settle(struct manager *m, struct guest *g,
 		   const struct job *j); /* the budget only; any job */
 void acting_abandon(struct manager *m, struct guest *g);
+
+/* nudging.c */
+bool nudging_start(struct manager *m, struct guest *g); /* true: cycle_finish() comes later */
 
 /* placing.c; each does nothing where the VM's nodes are not looked at */
 void placing_judge(struct manager *m, struct guest *g); /* where it lies, where its home is now */

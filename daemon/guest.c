@@ -146,7 +146,8 @@ bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns)
 	const struct snapshot *s = &g->snapshot;
 
 	return guest_wants_counts(g, now_ns) &&
-	       (s->kvm_before.source == KVM_SOURCE_NONE || s->is_migrating == ANSWER_YES);
+	       (s->kvm_before.source == KVM_SOURCE_NONE || s->is_migrating == ANSWER_YES ||
+		(g->nudge.awaits_verdict && now_ns < g->nudge.nudged_ns + FACTS_AGE_NS));
 }
 
 void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns)

@@ -10,12 +10,14 @@
 #include "config.h"
 #include "ledger.h"
 #include "mover.h"
+#include "nudge.h"
 #include "plan.h"
 #include "populate.h"
 #include "process.h"
 #include "pulse.h"
 #include "run.h"
 #include "snapshot.h"
+#include "vmm_peer.h"
 #include "whereabouts.h"
 
 /* The cycle of one VM:
@@ -26,8 +28,10 @@
  * While a move to another node is under way, "decide again" is SIGNS first, now and then: where do
  * the vCPUs run?
  *
- * In every state but IDLE and WAIT, jobs are in flight; the next step is taken when the last of
- * them is back. */
+ * A cycle may end with NUDGE: it is over when the library inside the VMM has answered.
+ *
+ * In every other state but IDLE and WAIT, jobs are in flight; the next step is taken when the last
+ * of them is back. */
 enum phase {
 	PHASE_IDLE = 0,
 	PHASE_SURVEY,
@@ -35,7 +39,16 @@ enum phase {
 	PHASE_COUNT,
 	PHASE_ACT,
 	PHASE_WAIT,
-	PHASE_SIGNS
+	PHASE_SIGNS,
+	PHASE_NUDGE,
+};
+
+/* What the library in the VMM was asked, in PHASE_NUDGE. */
+enum nudging {
+	NUDGING_NONE = 0,
+	NUDGING_COUNTS_BEFORE,
+	NUDGING_ASKED,
+	NUDGING_COUNTS_AFTER,
 };
 
 struct last_action {
@@ -53,7 +66,6 @@ struct last_action {
 };
 
 struct job;
-struct vmm_peer;
 
 struct guest {
 	uint64_t id;
@@ -79,8 +91,12 @@ struct guest {
 	bool awaits_counts;		 /* that one was asked */
 	enum answer migrates_by_monitor; /* as of the last time that it was asked */
 	struct vmm_peer *library;	 /* not owned: the connection of its process; NULL: none */
-	bool has_news;			 /* it told more than the snapshot has */
-	const struct rule *rule;	 /* into the config; NULL = main policy */
+	struct nudge_history nudge;
+	enum nudging nudging;
+	struct vmm_answer last_nudge;
+	bool has_last_nudge;
+	bool has_news;		 /* it told more than the snapshot has */
+	const struct rule *rule; /* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;
@@ -148,7 +164,8 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 void guest_forget_facts(struct guest *g);
 
 /* Whether KVM's counts are to be read with a survey. Between surveys they are read again only as
- * long as there is one sample, of the two that it takes to judge, or while the VM migrates. */
+ * long as there is one sample, of the two that it takes to judge, while the VM migrates, or for ten
+ * minutes after a nudge that may still be judged. */
 bool guest_wants_counts(const struct guest *g, uint64_t now_ns);
 bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns);
 

@@ -64,11 +64,22 @@ static void on_greeted(struct manager *m, struct vmm_peer *p)
 	discovery_suspect(m, vmm_peer_identity(p)->pid);
 }
 
-static void on_answered(struct manager *m, struct guest *g, const struct vmm_answer *a)
+static void take_counts(struct manager *m, struct guest *g, const struct vmm_answer *a)
 {
 	if (guest_take_told_counts(g, a->err == 0 ? &a->counts : NULL, manager_now_ns(m)))
 		log_vm(LOG_WARNING, g->snapshot.vm.name,
 		       "its libthpd-vmm does not tell what KVM maps: %s", strerror(-a->err));
+	nudging_observe(g);
+}
+
+static void on_answered(struct manager *m, struct guest *g, const struct vmm_answer *a)
+{
+	bool is_step = (a->question == WIRE_NUDGE) == (g->nudging == NUDGING_ASKED);
+
+	if (a->question == WIRE_COUNT)
+		take_counts(m, g, a);
+	if (is_step)
+		nudging_go_on(m, g, a);
 }
 
 static void on_event(void *userdata, struct vmm_peer *p, enum vmm_event event)
@@ -88,9 +99,10 @@ static void on_end(void *userdata, struct vmm_peer *p)
 {
 	struct guest *g = vmm_peer_owner(p);
 
-	(void)userdata;
-	if (g)
-		guest_forget_library(g);
+	if (!g)
+		return;
+	guest_forget_library(g);
+	nudging_break_off(userdata, g);
 }
 
 /* What cannot be taken is not known: the slots of two VMs, or for want of memory. */
@@ -100,7 +112,8 @@ void hearing_take(struct manager *m, struct guest *g)
 	size_t n = 0;
 	bool is_known;
 
-	if (!g->has_news)
+	/* While it is nudged a log is on that is ours. */
+	if (!g->has_news || g->nudging == NUDGING_ASKED)
 		return;
 	g->has_news = false;
 	g->snapshot.geometry = m->geometry;
@@ -114,7 +127,7 @@ bool hearing_ask_counts(struct manager *m, struct guest *g)
 	uint64_t now_ns = manager_now_ns(m);
 
 	if (g->library && !g->awaits_counts && now_ns >= g->counts_of_library_ns)
-		g->awaits_counts = vmm_peer_ask_counts(g->library, now_ns) == 0;
+		g->awaits_counts = vmm_peer_ask(g->library, WIRE_COUNT, now_ns) == 0;
 	return g->awaits_counts;
 }
 

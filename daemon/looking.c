@@ -214,6 +214,8 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	mover_clear(&g->mover);
 	guest_forget_facts(g);
 	guest_forget_counts(g);
+	g->nudge = (struct nudge_history)NUDGE_HISTORY_INIT;
+	g->has_last_nudge = false;
 	hearing_leave(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
@@ -237,6 +239,7 @@ void looking_take_counts(struct manager *m, struct guest *g, const struct job *j
 	if (why)
 		log_vm(LOG_WARNING, g->snapshot.vm.name,
 		       "its monitor does not tell what KVM maps: %s", why);
+	nudging_observe(g);
 }
 
 void looking_take_survey(struct manager *m, struct guest *g, struct job *j)

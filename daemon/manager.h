@@ -55,4 +55,7 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket);
 /* The same, and gives memory that was never there huge pages; forced: also such as the guest may
  * have given back (populate.h). */
 int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_t *ret_ticket);
+/* The same, and has KVM map anew what it maps by small pages, whether that seems to help or not
+ * (nudge.h). */
+int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket);
 int manager_pause(struct manager *m, const char *who, bool is_paused);

@@ -13,7 +13,6 @@
 #include "report_kvm.h"
 #include "report_numa.h"
 #include "state.h"
-#include "vmm_peer.h"
 
 static const char *phase_name(const struct guest *g)
 {
@@ -28,6 +27,7 @@ static const char *phase_name(const struct guest *g)
 	case PHASE_SIGNS:
 		return "looking";
 	case PHASE_ACT:
+	case PHASE_NUDGE:
 		return "acting";
 	case PHASE_WAIT:
 		return "waiting";

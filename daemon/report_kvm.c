@@ -3,7 +3,6 @@
 
 #include "json_add.h"
 #include "kvm_view.h"
-#include "vmm_peer.h"
 
 static struct json_object *report_findings(const struct kvm_view *v)
 {
@@ -35,13 +34,48 @@ static struct json_object *report_registry(const struct guest *g)
 	return o;
 }
 
+static struct json_object *report_verdict(const struct nudge_verdict *v)
+{
+	struct json_object *o;
+
+	if (!v->is_known)
+		return NULL;
+	o = json_object_new_object();
+	json_add_bool(o, "vain", v->is_vain);
+	json_add_u64(o, "small_before_bytes", v->small_before_bytes);
+	json_add_u64(o, "huge_before_bytes", v->huge_before_bytes);
+	json_add_u64(o, "small_after_bytes", v->small_after_bytes);
+	json_add_u64(o, "huge_after_bytes", v->huge_after_bytes);
+	return o;
+}
+
+static struct json_object *report_last_nudge(const struct guest *g)
+{
+	const struct vmm_answer *a = &g->last_nudge;
+	const struct vmm_nudged *n = &a->nudged;
+	struct json_object *o;
+
+	if (!g->has_last_nudge)
+		return NULL;
+	o = json_object_new_object();
+	json_add_text(o, "result", a->err < 0 ? "failed" : nudge_result_name(n->result));
+	json_add_u64(o, "errno", (uint64_t) - (a->err < 0 ? a->err : n->err));
+	json_add_u64(o, "slots", n->n_toggled);
+	json_add_u64(o, "passed_over", n->n_passed_over);
+	json_add_u64(o, "bytes", n->toggled_bytes);
+	json_add_u64(o, "took_ns", n->took_ns);
+	json_add_u64(o, "worst_call_ns", n->worst_call_ns);
+	json_object_object_add(o, "verdict", report_verdict(&g->nudge.verdict));
+	return o;
+}
+
 struct json_object *report_kvm(const struct guest *g)
 {
 	const struct kvm_counts *c = &g->snapshot.kvm;
 	struct kvm_view v = kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 	struct json_object *o;
 
-	if (!v.is_known && v.n_findings == 0 && !g->library)
+	if (!v.is_known && v.n_findings == 0 && !g->library && !g->has_last_nudge)
 		return NULL;
 	o = json_object_new_object();
 	json_add_text(o, "source", kvm_source_name(c->source));
@@ -55,5 +89,6 @@ struct json_object *report_kvm(const struct guest *g)
 	json_add_u64(o, "nx_splits", c->nx_splits);
 	json_object_object_add(o, "findings", report_findings(&v));
 	json_object_object_add(o, "registry", report_registry(g));
+	json_object_object_add(o, "nudge", report_last_nudge(g));
 	return o;
 }

@@ -156,6 +156,19 @@ int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_
 	return 0;
 }
 
+/* At the end of the cycle that comes. */
+int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket)
+{
+	struct guest *g;
+	int r = find_called(m, who, &g);
+
+	if (r < 0)
+		return r;
+	g->nudge.is_wished = true;
+	*ret_ticket = start_asked(m, g);
+	return 0;
+}
+
 int manager_pause(struct manager *m, const char *who, bool is_paused)
 {
 	struct guest *g;

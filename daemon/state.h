@@ -119,6 +119,12 @@ void hearing_take(struct manager *m, struct guest *g); /* what was told since in
 bool hearing_ask_counts(struct manager *m, struct guest *g);
 void hearing_tend(struct manager *m); /* each tick */
 
+/* nudging.c */
+void nudging_go_on(struct manager *m, struct guest *g,
+		   const struct vmm_answer *a);		    /* of any kind */
+void nudging_break_off(struct manager *m, struct guest *g); /* the connection is gone */
+void nudging_observe(struct guest *g);			    /* a new sample of KVM's counts */
+
 /* report.c */
 struct json_object;
 struct json_object *report_guest(const struct manager *m, const struct guest *g);

@@ -15,12 +15,13 @@
 #include "bits.h"
 #include "cleanup.h"
 #include "slot_table.h"
-#include "wire.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 /* The library greets as soon as it is connected, and answers by a thread of its own. */
 #define GREET_NS  (5 * NS_PER_S)
 #define ANSWER_NS (5 * NS_PER_S)
+/* It takes milliseconds, on a large VM of an old kernel some hundred. */
+#define NUDGE_NS (30 * NS_PER_S)
 
 struct told_vm {
 	bool is_there;
@@ -47,6 +48,18 @@ struct vmm_peer {
 	struct question question;
 	struct vmm_answer answer;
 };
+
+const char *nudge_result_name(enum wire_nudge_result result)
+{
+	static const char *const names[WIRE_NUDGE_RESULT_MAX] = {
+		[WIRE_NUDGE_DONE] = "done",	  [WIRE_NUDGE_NO_SLOT] = "no-slot",
+		[WIRE_NUDGE_LOGGING] = "logging", [WIRE_NUDGE_UNCHEAP] = "uncheap",
+		[WIRE_NUDGE_RING] = "ring",	  [WIRE_NUDGE_NO_VM] = "no-vm",
+		[WIRE_NUDGE_FAILED] = "failed",
+	};
+
+	return result < WIRE_NUDGE_RESULT_MAX ? names[result] : "none";
+}
 
 struct vmm_peer *vmm_peer_new(int fd, const struct vmm_identity *who, uint64_t now_ns)
 {
@@ -184,30 +197,42 @@ static int ask_next(struct vmm_peer *p, uint32_t first)
 	if (q->vm == WIRE_VMS_MAX)
 		return -ENOENT;
 	q->serial = q->serial == UINT32_MAX ? 1 : q->serial + 1;
-	m.count.vm = q->vm;
-	r = say(p, &m, WIRE_COUNT, sizeof(m.count));
+	if (p->answer.question == WIRE_NUDGE)
+		m.nudge = (struct wire_nudge){.vm = q->vm, .bytes = UINT64_MAX};
+	else
+		m.count.vm = q->vm;
+	r = say(p, &m, p->answer.question,
+		p->answer.question == WIRE_NUDGE ? sizeof(m.nudge) : sizeof(m.count));
 	q->is_owed = r == 0;
 	return r;
 }
 
-int vmm_peer_ask_counts(struct vmm_peer *p, uint64_t now_ns)
+int vmm_peer_ask(struct vmm_peer *p, enum wire_type question, uint64_t now_ns)
 {
 	if (p->question.is_owed)
 		return -EBUSY;
-	p->answer = (struct vmm_answer){.counts.source = KVM_SOURCE_VMM};
+	p->answer = (struct vmm_answer){.question = question,
+					.counts.source = KVM_SOURCE_VMM,
+					.nudged.result = WIRE_NUDGE_RESULT_MAX};
 	p->question.is_given_up = false;
 	p->question.since_ns = now_ns;
 	return ask_next(p, 0);
 }
 
+static void fail(struct vmm_peer *p, int err)
+{
+	p->answer = (struct vmm_answer){.question = p->answer.question, .err = err};
+}
+
 bool vmm_peer_give_up(struct vmm_peer *p, uint64_t now_ns)
 {
 	struct question *q = &p->question;
+	uint64_t patience_ns = p->answer.question == WIRE_NUDGE ? NUDGE_NS : ANSWER_NS;
 
-	if (!q->is_owed || q->is_given_up || now_ns < q->since_ns + ANSWER_NS)
+	if (!q->is_owed || q->is_given_up || now_ns < q->since_ns + patience_ns)
 		return false;
 	q->is_given_up = true;
-	p->answer = (struct vmm_answer){.err = -ETIMEDOUT};
+	fail(p, -ETIMEDOUT);
 	return true;
 }
 
@@ -289,33 +314,54 @@ static void sum_up(struct kvm_counts *sum, const struct wire_counts *c)
 	sum->nx_splits = sat_add_u64(sum->nx_splits, c->nx_splits);
 }
 
-/* Goes on with the next VM, if there is one. */
-static int take_counts(struct vmm_peer *p, const struct wire_counts *c, uint64_t now_ns)
+static void add_up(struct vmm_nudged *sum, const struct wire_nudged *n)
 {
-	struct question *q = &p->question;
-	int r;
+	bool is_first = sum->result == WIRE_NUDGE_RESULT_MAX;
 
-	q->is_owed = false;
-	if (q->is_given_up)
+	if (n->result == WIRE_NUDGE_DONE || is_first) {
+		sum->result = (enum wire_nudge_result)n->result;
+		sum->err = -n->err;
+	}
+	sum->n_toggled += n->n_toggled;
+	sum->n_passed_over += n->n_passed_over;
+	sum->toggled_bytes = sat_add_u64(sum->toggled_bytes, n->toggled_bytes);
+	sum->took_ns = sat_add_u64(sum->took_ns, n->took_ns);
+	sum->worst_call_ns = max_u64(sum->worst_call_ns, n->worst_call_ns);
+}
+
+/* Goes on with the next VM, if there is one. */
+static int take_part_of_answer(struct vmm_peer *p, const union wire_message *m, uint64_t now_ns)
+{
+	bool is_nudged = m->header.type == WIRE_NUDGED;
+	int err = is_nudged ? 0 : -m->counts.err, r;
+
+	p->question.is_owed = false;
+	if (p->question.is_given_up)
 		return VMM_NOTHING;
-	sum_up(&p->answer.counts, c);
+	if (is_nudged)
+		add_up(&p->answer.nudged, &m->nudged);
+	else
+		sum_up(&p->answer.counts, &m->counts);
 	p->answer.counts.read_ns = now_ns;
-	r = c->err != 0 ? -c->err : ask_next(p, q->vm + 1);
+	r = err < 0 ? err : ask_next(p, p->question.vm + 1);
 	if (r == 0)
 		return VMM_NOTHING;
 	/* ENOENT of ours: there is no further VM. */
-	if (r != -ENOENT || c->err != 0)
-		p->answer = (struct vmm_answer){.err = r};
+	if (r != -ENOENT || err < 0)
+		fail(p, r);
 	return VMM_ANSWERED;
 }
 
 static int take_answer(struct vmm_peer *p, const union wire_message *m, uint64_t now_ns,
 		       const char **ret_why)
 {
-	if (m->header.type != WIRE_COUNTS || !p->question.is_owed ||
+	uint16_t wanted = p->answer.question == WIRE_NUDGE ? WIRE_NUDGED : WIRE_COUNTS;
+
+	static_assert(offsetof(struct wire_counts, vm) == offsetof(struct wire_nudged, vm), "");
+	if (!p->question.is_owed || m->header.type != wanted ||
 	    m->header.serial != p->question.serial || m->counts.vm != p->question.vm)
 		return breach("an answer to what was not asked", ret_why);
-	return take_counts(p, &m->counts, now_ns);
+	return take_part_of_answer(p, m, now_ns);
 }
 
 static int take_told(struct vmm_peer *p, const union wire_message *m, const char **ret_why)

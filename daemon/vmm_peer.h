@@ -18,6 +18,7 @@
 
 #include "kvm_counts.h"
 #include "memslot.h"
+#include "wire.h"
 
 /* Who connected. */
 struct vmm_identity {
@@ -33,11 +34,24 @@ enum vmm_event {
 	VMM_ANSWERED, /* the last of the answers is here: vmm_peer_answer() */
 };
 
+/* What a nudge did. */
+struct vmm_nudged {
+	enum wire_nudge_result
+		result; /* DONE if any slot was toggled; else why the first VM was not */
+	int err;	/* negative errno of FAILED */
+	uint64_t n_toggled, n_passed_over;
+	uint64_t toggled_bytes, took_ns, worst_call_ns;
+};
+
 /* What came of a question, over all VMs of the process. */
 struct vmm_answer {
+	enum wire_type question; /* WIRE_COUNT or WIRE_NUDGE */
 	int err; /* 0; a negative errno: one of them did not tell, and the rest is not known */
 	struct kvm_counts counts;
+	struct vmm_nudged nudged;
 };
+
+const char *nudge_result_name(enum wire_nudge_result result); /* "done", "logging", ... */
 
 struct vmm_peer;
 
@@ -72,9 +86,10 @@ size_t vmm_peer_slots(const struct vmm_peer *p); /* that are known */
 /* A copy of them, VM by VM; *ret is malloc'ed, or NULL where there are none. 0 or -ENOMEM. */
 int vmm_peer_copy_slots(const struct vmm_peer *p, struct memslot **ret, size_t *ret_n);
 
-/* Asks for KVM's counts of each of its VMs, one after the other. 0; -EBUSY: it owes the answer to a
+/* Asks each of its VMs, one after the other: for KVM's counts (WIRE_COUNT), or to nudge all of its
+ * memory (WIRE_NUDGE). 0; -EBUSY: it owes the answer to a
  * question already; -ENOENT: it has no VM; -EAGAIN: it does not read. */
-int vmm_peer_ask_counts(struct vmm_peer *p, uint64_t now_ns);
+int vmm_peer_ask(struct vmm_peer *p, enum wire_type question, uint64_t now_ns);
 
 /* It has not answered in time: true once. What it answers later is not taken, but it is asked
  * nothing else before. */

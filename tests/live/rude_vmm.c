@@ -1,27 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VMM that speaks to thpd's socket by hand, honest or not.
- *
- *   rude_vmm SOCKET MIB
+ * A VMM that speaks to thpd's socket by hand, honest or not: rude_vmm SOCKET MIB
  *
  * It has so much anonymous memory, prints `ready`, and obeys commands on stdin, each answered by
  * one line that begins with `ok` or `failed`:
  *
- *   kvm                makes a VM of KVM with its memory as one slot, so that thpd takes it for a
- * VM grow MIB           has more memory connect            ok, or failed if thpd closes the
- * connection before WIRE_WELCOME dial               connects and says nothing honest tells of the
- * VM and its slot vm N FLAGS         WIRE_VM gone N             WIRE_VM_GONE part N FIRST COUNT
- * TOTAL FLAGS   WIRE_SLOTS of slots of 2 MiB one after the other, from 4 GiB on table N TOTAL FLAGS
- * all parts of such a table elsewhere N        a slot at addresses that nobody has answer PAGES ERR
- * waits for a question about counts and answers it: so many of 2 MiB noise BYTES        so many
- * bytes that mean nothing answerless         an answer to what was not asked flood COUNT        so
- * many messages, `ok MS` second             another connection is refused many COUNT connects so
- * often, `ok N`: so many were not closed at once swarm COUNT HOW    so many processes, each of
- * which connects, greets and (HOW=hog) tells of as many slots as there may be: `ok N`: so many were
- * not closed; they stay until `unswarm` unswarm mortals COUNT      so many processes that die after
- * 0, 1, 2, ... messages orphan             a child that keeps the connection outlives the process
- * that made it: ok, thpd closes it closed             waits until thpd has closed the connection
- *   open               thpd has not
+ *   kvm            makes a VM of KVM with its memory as one slot, so that thpd takes it for a VM
+ *   grow MIB       has more memory
+ *   connect        fails if thpd closes the connection before WIRE_WELCOME
+ *   dial           connects and says nothing
+ *   honest         tells of the VM and its slot
+ *   vm N FLAGS     WIRE_VM
+ *   gone N         WIRE_VM_GONE
+ *   part N FIRST COUNT TOTAL FLAGS
+ *                  WIRE_SLOTS of slots of 2 MiB one after the other, from 4 GiB on
+ *   table N TOTAL FLAGS
+ *                  all parts of such a table
+ *   elsewhere N    a slot at addresses that nobody has
+ *   answer PAGES ERR
+ *                  waits for a question about counts and answers it: so many of 2 MiB
+ *   nudged RESULT SLOTS
+ *                  the same for a nudge; counts that are asked for before it are 40
+ *   serve          counts are 4000 for whoever asks; there is no answer to the command, and an end
+ *                  of it with the connection only
+ *   noise BYTES    so many bytes that mean nothing
+ *   answerless     an answer to what was not asked
+ *   flood COUNT    so many messages: `ok MS`
+ *   second         another connection is refused
+ *   many COUNT     connects so often: `ok N`: so many were not closed at once
+ *   swarm COUNT HOW
+ *                  so many processes, each of which connects, greets and (HOW=hog) tells of as
+ *                  many slots as there may be: `ok N`: so many were not closed; they stay
+ *   unswarm        ends them
+ *   mortals COUNT  so many processes that die after 0, 1, 2, ... messages
+ *   orphan         a child that keeps the connection outlives the process that made it: thpd
+ *                  closes it
+ *   closed         waits until thpd has closed the connection
+ *   open           thpd has not
  *   close
  */
 #include <errno.h>
@@ -77,12 +92,16 @@ static bool say(int fd, union wire_message *m, enum wire_type type, size_t bytes
 	return send(fd, m, bytes, MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
-static bool hear(int fd, enum wire_type type, union wire_message *m)
+static bool hear_any(int fd, union wire_message *m)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	return poll(&p, 1, WAIT_MS) == 1 && recv(fd, m, sizeof(*m), 0) > 0 &&
-	       m->header.type == type;
+	return poll(&p, 1, WAIT_MS) == 1 && recv(fd, m, sizeof(*m), 0) > 0;
+}
+
+static bool hear(int fd, enum wire_type type, union wire_message *m)
+{
+	return hear_any(fd, m) && m->header.type == type;
 }
 
 static bool is_closed(int fd, int wait_ms)
@@ -176,16 +195,44 @@ static bool have_memory(unsigned long mib)
 	return true;
 }
 
+static bool count(const union wire_message *m, unsigned long pages, unsigned long err)
+{
+	union wire_message a = {0};
+
+	a.counts.vm = m->count.vm;
+	a.counts.err = (int32_t)err;
+	a.counts.pages_2m = pages;
+	return say(connection, &a, WIRE_COUNTS, sizeof(a.counts), m->header.serial);
+}
+
 static bool answer(unsigned long pages, unsigned long err)
+{
+	union wire_message m;
+
+	return hear(connection, WIRE_COUNT, &m) && count(&m, pages, err);
+}
+
+static bool answer_nudge(unsigned long result, unsigned long slots)
 {
 	union wire_message m, a = {0};
 
-	if (!hear(connection, WIRE_COUNT, &m))
-		return false;
-	a.counts.vm = m.count.vm;
-	a.counts.err = (int32_t)err;
-	a.counts.pages_2m = pages;
-	return say(connection, &a, WIRE_COUNTS, sizeof(a.counts), m.header.serial);
+	do
+		if (!hear_any(connection, &m) || (m.header.type == WIRE_COUNT && !count(&m, 40, 0)))
+			return false;
+	while (m.header.type != WIRE_NUDGE);
+	a.nudged.vm = m.nudge.vm;
+	a.nudged.result = (uint32_t)result;
+	a.nudged.n_toggled = (uint32_t)slots;
+	a.nudged.toggled_bytes = slots * SLOT_MIB * MIB;
+	return say(connection, &a, WIRE_NUDGED, sizeof(a.nudged), m.header.serial);
+}
+
+static void serve(void)
+{
+	union wire_message m;
+
+	while (hear_any(connection, &m))
+		(void)count(&m, 4000, 0);
 }
 
 static bool make_noise(unsigned long bytes)
@@ -354,6 +401,8 @@ static bool obey_number(const char *word, const unsigned long a[5])
 		return say_one(connection, (uint32_t)a[0], UINT64_C(0x123456000), 1 << 21);
 	if (strcmp(word, "answer") == 0)
 		return answer(a[0], a[1]);
+	if (strcmp(word, "nudged") == 0)
+		return answer_nudge(a[0], a[1]);
 	return strcmp(word, "noise") == 0 && make_noise(a[0]);
 }
 
@@ -393,6 +442,8 @@ static void obey(const char *word, const unsigned long a[5], const char *how)
 		n = connect_often(a[0]);
 	else if (strcmp(word, "swarm") == 0)
 		n = make_swarm(a[0], strcmp(how, "hog") == 0);
+	else if (strcmp(word, "serve") == 0)
+		serve();
 	else if (strcmp(word, "unswarm") == 0)
 		end_swarm();
 	else if (strcmp(word, "mortals") == 0)

@@ -179,6 +179,11 @@ int manager_collapse(struct manager *m, const char *who, uint64_t *ret_ticket)
 	return 0;
 }
 
+int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket)
+{
+	return manager_collapse(m, who, ret_ticket);
+}
+
 int manager_populate(struct manager *m, const char *who, bool is_forced, uint64_t *ret_ticket)
 {
 	int r = manager_collapse(m, who, ret_ticket);

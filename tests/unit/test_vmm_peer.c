@@ -335,7 +335,7 @@ static void who_has_no_vm_is_asked_nothing(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), -ENOENT);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), -ENOENT);
 	is_asked_nothing(b);
 }
 
@@ -346,8 +346,8 @@ static void the_counts_of_all_vms_are_one_answer(void **state)
 
 	assert_int_equal(say_vm(b, 2, 0), VMM_TOLD);
 	assert_int_equal(say_vm(b, 7, 0), VMM_TOLD);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), -EBUSY);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), -EBUSY);
 	serial = asked_of(b, 2);
 	is_asked_nothing(b);
 	assert_int_equal(say_counts(b, 2, serial, 0, UINT64_MAX - 5), VMM_NOTHING);
@@ -359,7 +359,7 @@ static void the_counts_of_all_vms_are_one_answer(void **state)
 	assert_int_equal(vmm_peer_answer(b->peer)->counts.read_ns, 2 * SECOND);
 	is_asked_nothing(b);
 	/* No sum wraps, and the next one begins at nothing. */
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
 	assert_int_equal(say_counts(b, 2, asked_of(b, 2), 0, 1), VMM_NOTHING);
 	assert_int_equal(say_counts(b, 7, asked_of(b, 7), 0, UINT64_MAX), VMM_ANSWERED);
 	assert_int_equal(vmm_peer_answer(b->peer)->counts.pages_2m, UINT64_MAX);
@@ -371,7 +371,7 @@ static void one_that_does_not_tell_spoils_the_sum(void **state)
 
 	assert_int_equal(say_vm(b, 0, 0), VMM_TOLD);
 	assert_int_equal(say_vm(b, 1, 0), VMM_TOLD);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
 	assert_int_equal(say_counts(b, 0, asked_of(b, 0), ENOENT, 0), VMM_ANSWERED);
 	assert_int_equal(vmm_peer_answer(b->peer)->err, -ENOENT);
 	assert_int_equal(vmm_peer_answer(b->peer)->counts.source, KVM_SOURCE_NONE);
@@ -385,7 +385,7 @@ static void an_answer_is_of_its_question(void **state)
 
 	assert_int_equal(say_vm(b, 0, 0), VMM_TOLD);
 	assert_int_equal(say_vm(b, 1, 0), VMM_TOLD);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
 	serial = asked_of(b, 0);
 	assert_int_equal(say_counts(b, 0, serial + 1, 0, 1), -EPROTO);
 	assert_int_equal(say_counts(b, 1, serial, 0, 1), -EPROTO);
@@ -398,18 +398,78 @@ static void an_answer_that_is_late_is_waited_for_but_not_taken(void **state)
 
 	assert_int_equal(say_vm(b, 0, 0), VMM_TOLD);
 	assert_false(vmm_peer_give_up(b->peer, 100 * SECOND));
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
 	serial = asked_of(b, 0);
 	assert_false(vmm_peer_give_up(b->peer, 6 * SECOND - 1));
 	assert_true(vmm_peer_give_up(b->peer, 6 * SECOND));
 	assert_int_equal(vmm_peer_answer(b->peer)->err, -ETIMEDOUT);
 	assert_false(vmm_peer_give_up(b->peer, 7 * SECOND));
-	assert_int_equal(vmm_peer_ask_counts(b->peer, 7 * SECOND), -EBUSY);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, 7 * SECOND), -EBUSY);
 	assert_int_equal(say_counts(b, 0, serial, 0, 5), VMM_NOTHING);
 	assert_int_equal(vmm_peer_answer(b->peer)->err, -ETIMEDOUT);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, 8 * SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, 8 * SECOND), 0);
 	assert_int_equal(say_counts(b, 0, asked_of(b, 0), 0, 5), VMM_ANSWERED);
 	assert_int_equal(vmm_peer_answer(b->peer)->counts.pages_2m, 5);
+}
+
+static int say_nudged(struct bench *b, uint32_t vm, uint32_t serial, uint32_t result, uint64_t n)
+{
+	union wire_message m = {.nudged = {.vm = vm,
+					   .result = result,
+					   .err = result == WIRE_NUDGE_FAILED ? EINVAL : 0,
+					   .n_toggled = (uint32_t)n,
+					   .toggled_bytes = n << 21,
+					   .worst_call_ns = n}};
+
+	return tell(b, &m, WIRE_NUDGED, sizeof(m.nudged), serial);
+}
+
+static uint32_t nudged_of(const struct bench *b, uint32_t vm)
+{
+	union wire_message m;
+
+	receive(b, WIRE_NUDGE, &m);
+	assert_int_equal(m.nudge.vm, vm);
+	assert_int_equal(m.nudge.start, 0);
+	assert_int_equal(m.nudge.bytes, UINT64_MAX);
+	return m.header.serial;
+}
+
+static void a_nudge_is_of_all_vms(void **state)
+{
+	struct bench *b = *state;
+	const struct vmm_nudged *n = &vmm_peer_answer(b->peer)->nudged;
+
+	for (uint32_t vm = 0; vm < 3; vm++)
+		assert_int_equal(say_vm(b, vm, 0), VMM_TOLD);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_NUDGE, SECOND), 0);
+	assert_false(vmm_peer_give_up(b->peer, 31 * SECOND - 1));
+	assert_int_equal(say_nudged(b, 0, nudged_of(b, 0), WIRE_NUDGE_NO_SLOT, 0), VMM_NOTHING);
+	assert_int_equal(say_nudged(b, 1, nudged_of(b, 1), WIRE_NUDGE_DONE, 5), VMM_NOTHING);
+	assert_int_equal(say_nudged(b, 2, nudged_of(b, 2), WIRE_NUDGE_RING, 2), VMM_ANSWERED);
+	assert_int_equal(vmm_peer_answer(b->peer)->question, WIRE_NUDGE);
+	assert_int_equal(vmm_peer_answer(b->peer)->err, 0);
+	assert_int_equal(n->result, WIRE_NUDGE_DONE);
+	assert_int_equal(n->n_toggled, 7);
+	assert_int_equal(n->toggled_bytes, 14 << 20);
+	assert_int_equal(n->worst_call_ns, 5);
+}
+
+static void why_nothing_was_nudged(void **state)
+{
+	struct bench *b = *state;
+	const struct vmm_nudged *n = &vmm_peer_answer(b->peer)->nudged;
+
+	assert_int_equal(say_vm(b, 0, 0), VMM_TOLD);
+	assert_int_equal(say_vm(b, 1, 0), VMM_TOLD);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_NUDGE, SECOND), 0);
+	assert_int_equal(say_nudged(b, 0, nudged_of(b, 0), WIRE_NUDGE_FAILED, 0), VMM_NOTHING);
+	assert_int_equal(say_nudged(b, 1, nudged_of(b, 1), WIRE_NUDGE_LOGGING, 0), VMM_ANSWERED);
+	assert_int_equal(n->result, WIRE_NUDGE_FAILED);
+	assert_int_equal(n->err, -EINVAL);
+	/* The answer to another question is none. */
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_NUDGE, SECOND), 0);
+	assert_int_equal(say_counts(b, 0, nudged_of(b, 0), 0, 1), -EPROTO);
 }
 
 /* Its receive buffer is full of our messages: as if it stood still. */
@@ -423,11 +483,11 @@ static void who_does_not_read_is_not_waited_for(void **state)
 	while (send(vmm_peer_fd(b->peer), &m, sizeof(m.welcome), MSG_DONTWAIT) > 0)
 		;
 	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), -EAGAIN);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), -EAGAIN);
 	/* Nothing is owed. */
 	while (recv(b->fd, &m, sizeof(m), MSG_DONTWAIT) > 0)
 		;
-	assert_int_equal(vmm_peer_ask_counts(b->peer, SECOND), 0);
+	assert_int_equal(vmm_peer_ask(b->peer, WIRE_COUNT, SECOND), 0);
 	(void)asked_of(b, 0);
 }
 
@@ -451,6 +511,8 @@ int main(void)
 		GREETED(one_that_does_not_tell_spoils_the_sum),
 		GREETED(an_answer_is_of_its_question),
 		GREETED(an_answer_that_is_late_is_waited_for_but_not_taken),
+		GREETED(a_nudge_is_of_all_vms),
+		GREETED(why_nothing_was_nudged),
 		GREETED(who_does_not_read_is_not_waited_for),
 	};
 
