@@ -25,6 +25,7 @@
 #define QUIET_EVERY_NS	 (UINT64_C(60) * 1000000000)
 #define YOUNG_NS	 (UINT64_C(5) * 1000000000)
 #define SUSPECT_EVERY_NS (UINT64_C(1) * 1000000000)
+#define SUSPECT_AGAIN_NS (UINT64_C(60) * 1000000000)
 /* Each is held by four fds while a pass lasts. */
 enum { CANDIDATES_MAX = 64 };
 /* A process that hangs is asked after one such time, after two, four and so on: ten minutes. */
@@ -233,6 +234,7 @@ static int remember(struct manager *m, struct stranger **fresh, size_t *n, pid_t
 		.pid = pid,
 		.first_ns = old ? old->first_ns : now_ns,
 		.seen_ns = is_examined || !old ? now_ns : old->seen_ns,
+		.suspected_ns = old ? old->suspected_ns : 0,
 		.silent_times = old ? old->silent_times : 0,
 	};
 
@@ -371,16 +373,18 @@ void discovery_identify(struct manager *m, struct guest *g)
 	manager_wake_at(m, 0);
 }
 
-/* Any process may say so, as often as it likes: without a hurry where there was one a moment ago.
- */
+/* It is as one that is new. Any process may bring this about, as often as it likes: it counts once
+ * a minute, and who comes a moment after another waits for the tick. */
 void discovery_suspect(struct manager *m, pid_t pid)
 {
 	struct discovery *d = &m->discovery;
 	struct stranger *s = find_stranger(m, pid);
 	uint64_t now_ns = manager_now_ns(m);
 
+	if (s && s->suspected_ns > 0 && now_ns < s->suspected_ns + SUSPECT_AGAIN_NS)
+		return;
 	if (s)
-		s->first_ns = now_ns;
+		s->first_ns = s->suspected_ns = now_ns;
 	d->is_wanted = true;
 	if (now_ns < d->suspected_ns + SUSPECT_EVERY_NS)
 		return;

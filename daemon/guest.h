@@ -95,6 +95,7 @@ struct guest {
 	enum nudging nudging;
 	struct vmm_answer last_nudge;
 	bool has_last_nudge;
+	bool has_told;		 /* once: it is not logged each time that it connects */
 	bool has_news;		 /* it told more than the snapshot has */
 	const struct rule *rule; /* into the config; NULL = main policy */
 	struct last_action last_action;

@@ -33,8 +33,9 @@ static void join(struct guest *g, struct vmm_peer *p)
 	g->library = p;
 	g->has_news = true;
 	vmm_peer_set_owner(p, g);
-	log_vm(LOG_INFO, g->snapshot.vm.name, "tells of itself by libthpd-vmm %s",
-	       vmm_peer_library(p));
+	log_vm(g->has_told ? LOG_DEBUG : LOG_INFO, g->snapshot.vm.name,
+	       "tells of itself by libthpd-vmm %s", vmm_peer_library(p));
+	g->has_told = true;
 }
 
 void hearing_join(struct manager *m, struct guest *g)

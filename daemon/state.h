@@ -19,6 +19,7 @@
 struct stranger {
 	pid_t pid;
 	uint64_t first_ns, seen_ns;
+	uint64_t suspected_ns; /* it connected; 0: never */
 	unsigned silent_times; /* in a row that it did not let itself be identified */
 };
 

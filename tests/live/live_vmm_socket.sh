@@ -214,6 +214,16 @@ ok "and known" wait_until "$THPD_DEADLINE" kvm_is vmm-n .registry.complete true
 ok "they go" holder vmm-c unswarm
 stop_holder vmm-c
 
+ok "a VMM connects again and again" start_vmm vmm-r
+ok "..." wait_until "$THPD_DEADLINE" is_found vmm-r
+for _ in 1 2 3 4 5; do
+	ok "it comes" holder vmm-r connect
+	ok "it goes" holder vmm-r close
+done
+tells_of() { grep -c "vmm-r: tells of itself" "$THPD_LOG"; }
+ok "the log has one line of that" is_equal "$(tells_of)" 1
+stop_holder vmm-r
+
 # --- other users and other namespaces -------------------------------------------------------------
 
 HOLDER_WRAP=(setpriv --reuid=65534 --regid=65534 --clear-groups)
