@@ -54,6 +54,7 @@ static const struct config_key keys[] = {
 #define SIZE_OF_NODES		sizeof(node_set_t)
 #define SIZE_OF_WIDE		sizeof(enum wide)
 #define SIZE_OF_POPULATE	sizeof(enum populate)
+#define SIZE_OF_NUDGE		sizeof(enum nudge)
 #define SIZE_OF_COUNT		sizeof(uint32_t)
 #define SIZE_OF_PATHS		CONFIG_PATHS_MAX
 #define SIZE_OF_MONITOR		POLICY_MONITOR_MAX

@@ -70,6 +70,16 @@ static int populate_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
+static int nudge_parse(const char *text, uint64_t *ret)
+{
+	enum nudge nudge;
+
+	if (nudge_from_name(text, &nudge) < 0)
+		return -EINVAL;
+	*ret = nudge;
+	return 0;
+}
+
 static const char no_nodes[] = "none";
 
 static int nodes_parse(const char *text, uint64_t *ret)
@@ -116,6 +126,8 @@ int value_parse(enum key_type type, const char *text, uint64_t *ret)
 		return wide_parse(text, ret);
 	case KEY_TYPE_POPULATE:
 		return populate_parse(text, ret);
+	case KEY_TYPE_NUDGE:
+		return nudge_parse(text, ret);
 	case KEY_TYPE_COUNT:
 		return count_parse(text, ret);
 	case KEY_TYPE_GLOB:
@@ -197,6 +209,9 @@ void value_format(enum key_type type, uint64_t value, char *buffer, size_t size)
 	case KEY_TYPE_POPULATE:
 		(void)snprintf(buffer, size, "%s", populate_name((enum populate)value));
 		return;
+	case KEY_TYPE_NUDGE:
+		(void)snprintf(buffer, size, "%s", nudge_name((enum nudge)value));
+		return;
 	case KEY_TYPE_COUNT:
 		(void)snprintf(buffer, size, "%" PRIu64, value);
 		return;
@@ -236,6 +251,9 @@ void value_store(enum key_type type, uint64_t value, void *field)
 	case KEY_TYPE_POPULATE:
 		*(enum populate *)field = (enum populate)value;
 		return;
+	case KEY_TYPE_NUDGE:
+		*(enum nudge *)field = (enum nudge)value;
+		return;
 	case KEY_TYPE_COUNT:
 		*(uint32_t *)field = (uint32_t)value;
 		return;
@@ -266,6 +284,8 @@ uint64_t value_load(enum key_type type, const void *field)
 		return *(const enum wide *)field;
 	case KEY_TYPE_POPULATE:
 		return *(const enum populate *)field;
+	case KEY_TYPE_NUDGE:
+		return *(const enum nudge *)field;
 	case KEY_TYPE_COUNT:
 		return *(const uint32_t *)field;
 	case KEY_TYPE_GLOB:
@@ -297,6 +317,8 @@ const char *value_form(enum key_type type)
 		return "leave or interleave";
 	case KEY_TYPE_POPULATE:
 		return "off or huge";
+	case KEY_TYPE_NUDGE:
+		return "off or auto";
 	case KEY_TYPE_COUNT:
 		return "a number";
 	case KEY_TYPE_GLOB:

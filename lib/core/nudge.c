@@ -72,6 +72,8 @@ enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 
 	if (held != REASON_NONE || h->is_wished)
 		return held;
+	if (s->policy.nudge != NUDGE_AUTO)
+		return REASON_POLICY_OFF;
 	if (!has_evidence(view))
 		return REASON_NOTHING_TO_NUDGE;
 	return held_by_history(h, now_ns);

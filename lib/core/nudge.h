@@ -31,9 +31,9 @@ struct nudge_history {
 	}
 
 /* Why this VM is not nudged now, or none: it may be, and it would help, or an operator wishes it. A
- * wish does without evidence and whatever came before, never without the guards: policy and pause,
- * no userfaultfd, no migration, no log on its RAM, and a VMM that tells its memslots. `view` is of
- * the snapshot. */
+ * wish does without the policy's leave, evidence and whatever came before, never without the
+ * guards: mode and pause, no userfaultfd, no migration, no log on its RAM, and a VMM that tells its
+ * memslots. `view` is of the snapshot. */
 enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 		       const struct kvm_view *view, uint64_t now_ns);
 

@@ -96,3 +96,25 @@ int populate_from_name(const char *name, enum populate *ret)
 	*ret = (enum populate)r;
 	return 0;
 }
+
+static const char *const nudge_names[] = {
+	[NUDGE_OFF] = "off",
+	[NUDGE_AUTO] = "auto",
+};
+
+static_assert(ARRAY_SIZE(nudge_names) == NUDGE_MAX, "every way to nudge has a name");
+
+const char *nudge_name(enum nudge nudge)
+{
+	return name_of(nudge_names, ARRAY_SIZE(nudge_names), nudge);
+}
+
+int nudge_from_name(const char *name, enum nudge *ret)
+{
+	int r = name_find(nudge_names, ARRAY_SIZE(nudge_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = (enum nudge)r;
+	return 0;
+}

@@ -55,6 +55,17 @@ enum populate {
 const char *populate_name(enum populate populate); /* "off", "huge" */
 int populate_from_name(const char *name, enum populate *ret);
 
+/* KVM is made to map anew what it maps by small pages (core/nudge.h): on request only, or where the
+ * evidence says that it helps. */
+enum nudge {
+	NUDGE_OFF = 0,
+	NUDGE_AUTO,
+	NUDGE_MAX,
+};
+
+const char *nudge_name(enum nudge nudge); /* "off", "auto" */
+int nudge_from_name(const char *name, enum nudge *ret);
+
 struct policy {
 	enum mode mode;
 	bool may_remap;
@@ -75,6 +86,7 @@ struct policy {
 	enum wide wide;
 	uint64_t wide_stripe_bytes; /* whole blocks of it, at least one */
 	enum populate populate;
+	enum nudge nudge;
 	bool is_paused; /* by thpctl pause, not by configuration */
 	/* A QMP socket of its QEMU for thpd alone (qmp_path()); "": none. Where to ask is no fact
 	 * that a decision needs: it is not in a snapshot's JSON. */

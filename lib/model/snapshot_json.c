@@ -68,6 +68,7 @@ WORDS(placement_word, placement_name, enum placement)
 WORDS(wide_word, wide_name, enum wide)
 WORDS(source_word, kvm_source_name, enum kvm_source)
 WORDS(populate_word, populate_name, enum populate)
+WORDS(nudge_word, nudge_name, enum nudge)
 WORDS(reason_word, reason_slug, enum reason)
 
 static const struct field geometry_rows[] = {
@@ -143,6 +144,7 @@ static const struct field policy_rows[] = {
 	WORD(policy, wide, wide_word, WIDE_MAX),
 	UINT(policy, wide_stripe_bytes),
 	WORD(policy, populate, populate_word, POPULATE_MAX),
+	WORD(policy, nudge, nudge_word, NUDGE_MAX),
 	BOOL(policy, is_paused),
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);

@@ -157,6 +157,7 @@ static void test_defaults_equal_policy_init(void **state)
 	assert_int_equal(c->policy.move_interval_ns, expected.move_interval_ns);
 	assert_int_equal(c->policy.wide, expected.wide);
 	assert_int_equal(c->policy.wide_stripe_bytes, expected.wide_stripe_bytes);
+	assert_int_equal(c->policy.nudge, NUDGE_OFF);
 	assert_int_equal(c->interval_ns, NS_PER_S);
 	assert_int_equal(c->max_age_ns, 10 * NS_PER_MIN);
 	assert_int_equal(c->workers, 0);
@@ -201,7 +202,8 @@ static void test_values_of_every_type_are_set(void **state)
 		  "[Collapse]\nMode=report\nRemap=no\nCopy=off\nMinPopulated=87.5%\nMinRegion=8M\n"
 		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n"
 		  "[NUMA]\nPlacement=bind\nNodes=0-1,63\nStableFor=90\nMinGain=2G\n"
-		  "MoveInterval=infinity\nWide=interleave\nWideStripe=32M\n");
+		  "MoveInterval=infinity\nWide=interleave\nWideStripe=32M\n"
+		  "[Nudge]\nMode=auto\n");
 	assert_no_problem(c);
 	assert_int_equal(c->interval_ns, 1500 * NS_PER_MS);
 	assert_int_equal(c->max_age_ns, 2 * NS_PER_HOUR);
@@ -227,6 +229,7 @@ static void test_values_of_every_type_are_set(void **state)
 	assert_true(c->policy.move_interval_ns == UINT64_MAX);
 	assert_int_equal(c->policy.wide, WIDE_INTERLEAVE);
 	assert_int_equal(c->policy.wide_stripe_bytes, 32 * MIB);
+	assert_int_equal(c->policy.nudge, NUDGE_AUTO);
 	assert_string_equal(c->origin[POLICY_KEY_MODE], c->sources[0]);
 	assert_string_equal(c->main_origin[MAIN_KEY_WORKERS], c->sources[0]);
 }
@@ -276,6 +279,7 @@ static void test_bad_values_keep_the_default(void **state)
 		{"[Collapse]\nMode=fast\n", "thpd.conf: [Collapse] Mode=fast: expected full, "
 					    "report or off; default full kept"},
 		{"[Collapse]\nMode=\n", "[Collapse] Mode=: expected full"},
+		{"[Nudge]\nMode=on\n", "[Nudge] Mode=on: expected off or auto; default off kept"},
 		{"[Collapse]\nCopy=maybe\n", "Copy=maybe: expected yes or no; default yes kept"},
 		{"[Collapse]\nMinPopulated=101%\n", "expected a share"},
 		{"[Collapse]\nMinPopulated=0.5\n", "default 100% kept"},

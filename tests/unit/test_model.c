@@ -43,6 +43,8 @@ static void words_lead_back(void **state)
 	CHECK_WORDS(seen, seen_name, seen_from_name, SEEN_MAX);
 	CHECK_WORDS(mode, mode_name, mode_from_name, MODE_MAX);
 	CHECK_WORDS(placement, placement_name, placement_from_name, PLACEMENT_MAX);
+	CHECK_WORDS(populate, populate_name, populate_from_name, POPULATE_MAX);
+	CHECK_WORDS(nudge, nudge_name, nudge_from_name, NUDGE_MAX);
 	CHECK_WORDS(wide, wide_name, wide_from_name, WIDE_MAX);
 	CHECK_WORDS(shmem_knob, shmem_knob_name, shmem_knob_from_name, SHMEM_KNOB_MAX);
 }

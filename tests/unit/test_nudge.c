@@ -37,6 +37,7 @@ static struct snapshot begin(void)
 	struct snapshot s;
 
 	build_begin(&s);
+	s.policy.nudge = NUDGE_AUTO;
 	build_region(&s, BASE, 32 * BLOCK, BACKING_SHMEM);
 	build_sight(&s, BASE, 32, SEEN_HUGE, FILL_FULL);
 	tell(&s, &ram, 1);
@@ -70,6 +71,18 @@ static void evidence_suffices(void **state)
 	check_held(&never, &s, NOW, REASON_NONE);
 	s.is_migrating = ANSWER_NO;
 	check_held(&never, &s, NOW, REASON_NONE);
+	snapshot_clear(&s);
+}
+
+/* [Nudge] Mode=off, which is the default. */
+static void without_leave_only_a_wish_does_it(void **state)
+{
+	struct snapshot s = begin();
+
+	(void)state;
+	s.policy.nudge = ((struct policy)POLICY_INIT).nudge;
+	check_held(&never, &s, NOW, REASON_POLICY_OFF);
+	check_held(&wished, &s, NOW, REASON_NONE);
 	snapshot_clear(&s);
 }
 
@@ -365,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(evidence_suffices),
+		cmocka_unit_test(without_leave_only_a_wish_does_it),
 		cmocka_unit_test(without_evidence_only_a_wish_does_it),
 		cmocka_unit_test(what_slots_explain_is_no_evidence),
 		cmocka_unit_test(guards_hold_against_a_wish),

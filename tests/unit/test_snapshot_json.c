@@ -26,7 +26,7 @@ static_assert(sizeof(struct sight) == 40, "struct sight has changed");
 static_assert(sizeof(struct hold) == 32, "struct hold has changed");
 static_assert(sizeof(struct dax_device) == 32, "struct dax_device has changed");
 static_assert(sizeof(struct extent) == 32, "struct extent has changed");
-static_assert(sizeof(struct policy) == 112 + POLICY_MONITOR_MAX, "struct policy has changed");
+static_assert(sizeof(struct policy) == 120 + POLICY_MONITOR_MAX, "struct policy has changed");
 static_assert(sizeof(struct vcpu) == 40, "struct vcpu has changed");
 static_assert(sizeof(struct guest_span) == 24, "struct guest_span has changed");
 static_assert(sizeof(struct memslot) == 32, "struct memslot has changed");
@@ -108,6 +108,7 @@ static void fill_policy(struct policy *p)
 		.wide = WIDE_INTERLEAVE,
 		.wide_stripe_bytes = 64,
 		.populate = POPULATE_HUGE,
+		.nudge = NUDGE_AUTO,
 		.is_paused = true,
 	};
 }
@@ -282,7 +283,7 @@ static void check_policy(const struct policy *a, const struct policy *b)
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
 	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
-	SAME(wide), SAME(wide_stripe_bytes), SAME(populate);
+	SAME(wide), SAME(wide_stripe_bytes), SAME(populate), SAME(nudge);
 }
 
 static void check_region(const struct region *a, const struct region *b)
