@@ -73,6 +73,7 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"ram_bytes\":%llu,\"resident_bytes\":%llu,\"huge_bytes\":%llu,"
 		"\"remappable_bytes\":%llu,\"copyable_bytes\":0,\"held_back_bytes\":0,"
 		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null,"
+		"\"kvm\":{\"huge_bytes\":%llu,\"mapped_bytes\":%llu},"
 		"\"numa\":{\"home\":[0],\"home_source\":\"vcpus\",\"vcpus\":[],\"nodes\":"
 		"[{\"node\":1,\"bytes\":4096}],\"unknown_bytes\":0,\"verdict\":\"remote\","
 		"\"findings\":[{\"reason\":\"ksm\",\"node\":1,\"bytes\":4096}]}},"
@@ -92,7 +93,8 @@ int manager_status_json(struct manager *m, char **ret)
 	}
 	return asprintf(ret, format, fake.is_paused ? "true" : "false",
 			fake.cycles < TICKET ? "acting" : "idle", (unsigned long long)fake.cycles,
-			MIB(128), MIB(100), MIB(fake.huge_mib), MIB(95 - fake.huge_mib), "") < 0
+			MIB(128), MIB(100), MIB(fake.huge_mib), MIB(95 - fake.huge_mib),
+			MIB(fake.huge_mib), MIB(100), "") < 0
 		       ? -ENOMEM
 		       : 0;
 }

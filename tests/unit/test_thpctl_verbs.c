@@ -121,6 +121,7 @@ static void json_is_handed_on(void **state)
 	assert_run(*state, "cat-config --json=short", EXIT_OK, "{\"config\":\"[Manager]\\n", "");
 	assert_run(*state, "collapse guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
 	assert_run(*state, "populate guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
+	assert_run(*state, "nudge guest-a --json=short", EXIT_OK, "{\"ticket\":42}\n", "");
 	assert_run(*state, "populate guest-a --force --json=short", EXIT_OK, "{\"ticket\":43}\n",
 		   "");
 }
@@ -192,6 +193,17 @@ static void collapse_waits_and_judges(void **state)
 	assert_run(*state, "collapse guest-a --wait", EXIT_OK,
 		   "guest-a: 95.0% of 100.0M resident is huge (was 10.0%)\n",
 		   "guest-a:  62.0% huge");
+}
+
+/* What counts is what KVM maps. */
+static void a_nudge_waits_and_tells_of_kvm(void **state)
+{
+	assert_run(*state, "nudge guest-a --wait", EXIT_OK,
+		   "guest-a: 95.0% of the 100.0M that KVM maps is huge (was 10.0%)\n",
+		   "guest-a:  62.0% huge");
+	assert_run(*state, "nudge hollow --wait", EXIT_OK,
+		   "hollow: what KVM maps is not known yet; thpctl status shows it\n", "hollow: ");
+	assert_run(*state, "nudge nobody", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
 static void a_missed_target_is_status_3(void **state)
@@ -296,6 +308,7 @@ int main(void)
 		WITH_SERVER(numa_shows_the_vms_that_are_named),
 		WITH_SERVER(memslots_that_nobody_tells_are_status_1),
 		WITH_SERVER(collapse_waits_and_judges),
+		WITH_SERVER(a_nudge_waits_and_tells_of_kvm),
 		WITH_SERVER(a_missed_target_is_status_3),
 		WITH_SERVER(a_target_of_nothing_is_status_3),
 		WITH_SERVER(a_met_target_is_status_0),
