@@ -77,6 +77,8 @@ ifeq ($(wildcard /usr/include/iniparser/iniparser.h /usr/include/iniparser.h),)
 $(error iniparser is missing: apt-get install libiniparser-dev, or `make deps`)
 endif
 
+OBJCOPY ?= objcopy
+
 WARNINGS := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wswitch-enum -Wmissing-prototypes \
 	-Wstrict-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith -Werror
 MODE_CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
@@ -187,6 +189,19 @@ $(B)/libthpd-vmm-preload.so: $(call vmm_objects,$(VMM_SOURCES) lib/vmm/preload/p
 	$(Q)$(CC) -shared -pthread -Wl,-z,relro,-z,now,-z,defs,--as-needed -Wl,--version-script=lib/vmm/preload/preload.map \
 		$(LDFLAGS) -o $@ $(filter %.o,$^) -ldl
 
+VMM_API_OBJECTS := $(call vmm_objects,$(call sources,lib/vmm))
+$(B)/libthpd-vmm.so: $(VMM_API_OBJECTS) lib/vmm/libthpd-vmm.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -pthread -Wl,-soname,libthpd-vmm.so.0 -Wl,--version-script=lib/vmm/libthpd-vmm.map \
+		-Wl,-z,relro,-z,now,-z,defs,--as-needed $(LDFLAGS) -o $@ $(VMM_API_OBJECTS)
+
+# For a VMM that is linked statically: one object, in which all but the API is local, so that none of its names meets one of
+# the VMM's own.
+$(B)/static/libthpd-vmm.a: $(VMM_API_OBJECTS)
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D); rm -f $@; $(CC) -r -nostdlib -o $(@D)/thpd-vmm.o $^ && \
+		$(OBJCOPY) --localize-hidden $(@D)/thpd-vmm.o && ar rcs $@ $(@D)/thpd-vmm.o
+
 $(B)/thpd: $(B)/obj/daemon/main.o $(B)/libdaemon.a $(B)/libthpd.a $(B)/libthpd-vmm.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
@@ -195,7 +210,8 @@ $(B)/thpctl: $(B)/obj/thpctl/main.o $(B)/libthpctl.a $(B)/libthpd.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $^ $(THPCTL_LIBS)
 
-all: $(B)/thpd $(B)/thpctl $(B)/libthpd.so $(B)/libthpd-vmm-preload.so $(B)/purity ## build build/thpd and build/thpctl
+all: $(B)/thpd $(B)/thpctl $(B)/libthpd.so $(B)/libthpd-vmm-preload.so $(B)/libthpd-vmm.so $(B)/static/libthpd-vmm.a \
+	$(B)/purity ## build build/thpd and build/thpctl
 	@ln -sfn $(MODE)/thpd build/thpd; ln -sfn $(MODE)/thpctl build/thpctl
 
 # The pure layers may call only what lib/purity.allow names: a clock, a file, the environment or a random number in a
@@ -298,11 +314,16 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 	install -D -m 755 $(B)/thpd-run $(DESTDIR)$(bindir)/thpd-run
 	sed -e 's|@libdir@|$(libdir)|' conf/apparmor/thpd-vmm-preload > $(B)/thpd-vmm-preload.apparmor
 	install -D -m 644 $(B)/thpd-vmm-preload.apparmor $(DESTDIR)$(prefix)/share/doc/thpd/apparmor/thpd-vmm-preload
-	install -D -m 644 lib/thpd.h $(DESTDIR)$(includedir)/thpd.h
+	install -D -m 644 $(B)/libthpd-vmm.so $(DESTDIR)$(libdir)/libthpd-vmm.so.0
+	ln -sfn libthpd-vmm.so.0 $(DESTDIR)$(libdir)/libthpd-vmm.so
+	install -D -m 644 $(B)/static/libthpd-vmm.a $(DESTDIR)$(libdir)/libthpd-vmm.a
+	for header in lib/thpd.h lib/vmm/thpd-vmm.h; do \
+		install -D -m 644 $$header $(DESTDIR)$(includedir)/$${header##*/} || exit 1; done
 	install -d $(DESTDIR)$(libdir)/pkgconfig
-	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
-		lib/libthpd.pc.in > $(B)/libthpd.pc
-	install -m 644 $(B)/libthpd.pc $(DESTDIR)$(libdir)/pkgconfig/libthpd.pc
+	for pc in lib/libthpd.pc lib/vmm/libthpd-vmm.pc; do \
+		sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
+			$$pc.in > $(B)/$${pc##*/} && \
+		install -m 644 $(B)/$${pc##*/} $(DESTDIR)$(libdir)/pkgconfig/$${pc##*/} || exit 1; done
 	install -d $(DESTDIR)$(unitdir)
 	for unit in thpd thpd-prepare; do \
 		sed -e 's|@sbindir@|$(sbindir)|' systemd/$$unit.service > $(B)/$$unit.service && \
@@ -312,7 +333,7 @@ install: all ## into DESTDIR, prefix; unit into unitdir
 		install -D -m 644 conf/thpd.conf $(DESTDIR)$(sysconfdir)/thpd/thpd.conf
 	install -d $(DESTDIR)$(sysconfdir)/thpd/thpd.conf.d $(DESTDIR)$(sysconfdir)/thpd/vm.d
 	for f in conf/examples/*; do install -D -m 644 $$f $(DESTDIR)$(prefix)/share/doc/thpd/examples/$${f##*/}; done
-	for f in man/*.1 man/*.5 man/*.8; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man$${f##*.}/$${f##*/}; done
+	for f in man/*.[1-8]; do install -D -m 644 $$f $(DESTDIR)$(mandir)/man$${f##*.}/$${f##*/}; done
 	install -D -m 644 thpctl/completion/bash $(DESTDIR)$(prefix)/share/bash-completion/completions/thpctl
 	install -D -m 644 thpctl/completion/zsh $(DESTDIR)$(prefix)/share/zsh/site-functions/_thpctl
 

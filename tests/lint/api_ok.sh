@@ -69,6 +69,7 @@ check_library() {
 header=lib/thpd.h library=$build/libthpd.so map=lib/libthpd.map
 check_header
 check_library thpd_
-header=lib/vmm/thpd-vmm.h
+header=lib/vmm/thpd-vmm.h library=$build/libthpd-vmm.so map=lib/vmm/libthpd-vmm.map
 check_header
+check_library thpd_vmm_
 finish

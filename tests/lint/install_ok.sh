@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `make install` installs these files and no others, and those that name a place or a version name the right one; the
-# completions know every option and verb that `thpctl --help` names, and no others.
+# example of thpd-vmm(3) builds with what is installed; the completions know every option and verb that `thpctl --help`
+# names, and no others.
 # shellcheck disable=SC2317  # functions are called by name
 set -u
 umask 022
@@ -16,8 +17,10 @@ trap 'rm -rf "$tmp"' EXIT
 expected() {
 	local file
 	for file in sbin/thpd bin/thpctl bin/thpd-run lib/libthpd.so.0 'lib/libthpd.so -> libthpd.so.0' lib/pkgconfig/libthpd.pc \
-		lib/libthpd-vmm-preload.so share/doc/thpd/apparmor/thpd-vmm-preload \
-		include/thpd.h share/man/man1/thpctl.1 share/man/man1/thpd-run.1 share/man/man5/thpd.conf.5 share/man/man8/thpd.8 \
+		lib/libthpd-vmm.so.0 'lib/libthpd-vmm.so -> libthpd-vmm.so.0' lib/libthpd-vmm.a lib/pkgconfig/libthpd-vmm.pc \
+		lib/libthpd-vmm-preload.so share/doc/thpd/apparmor/thpd-vmm-preload include/thpd.h include/thpd-vmm.h \
+		share/man/man1/thpctl.1 share/man/man1/thpd-run.1 share/man/man3/thpd-vmm.3 share/man/man5/thpd.conf.5 \
+		share/man/man8/thpd.8 \
 		share/bash-completion/completions/thpctl share/zsh/site-functions/_thpctl; do
 		echo "$1/$file"
 	done
@@ -35,9 +38,35 @@ install_to() {
 }
 value_of() { sed -n "s/^$2[=:] *//p" "$1"; }
 
+# The program among the EXAMPLES of thpd-vmm(3), as it is read there.
+write_example() {
+	awk '/^\.EX/ { inside = 1; next } /^\.EE/ { inside = 0 } inside' man/thpd-vmm.3 | sed 's/\\-/-/g; s/\\e/\\/g'
+}
+
+# build_example ROOT PREFIX WORD...: with the words, and what pkg-config says of the installed library
+build_example() {
+	local root=$1 prefix=$2 flags
+	shift 2
+	flags=$(PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$root$prefix/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
+		PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs ${1:+-"$1"} libthpd-vmm 2>&1) || { echo "$flags"; return; }
+	# shellcheck disable=SC2086  # words
+	cc -std=c99 -Wall -Wextra -pedantic -Werror "$@" -o "$tmp/example" "$tmp/example.c" $flags 2>&1
+}
+needed_of() { readelf -d "$1" 2>&1 | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
+
+check_example() {
+	local root=$1 prefix=$2 name=$3
+	verdict "$name: the example of thpd-vmm(3) builds" "$(build_example "$root" "$prefix")"
+	verdict "$name: with libthpd-vmm.so.0" "$(needed_of "$tmp/example" | grep -qx libthpd-vmm.so.0 || echo "not needed")"
+	verdict "$name: it builds statically" "$(build_example "$root" "$prefix" -static)"
+	verdict "$name: with no library left to load" "$(needed_of "$tmp/example")"
+	verdict "$name: libthpd-vmm.a shows what libthpd-vmm.so does, nothing else" "$(diff \
+		<(nm -gj --defined-only "$root$prefix/lib/libthpd-vmm.a" | grep '^[a-z_]*$' | sort) \
+		<(nm -Dj --defined-only "$root$prefix/lib/libthpd-vmm.so" | sed -n 's/@@.*//p' | grep '^[a-z]' | sort))"
+}
+
 check_install() {
-	local prefix=$1 unitdir=$2 root=$tmp/root$1 name="install to prefix=$1" text file
-	local pc=$root$prefix/lib/pkgconfig/libthpd.pc
+	local prefix=$1 unitdir=$2 root=$tmp/root$1 name="install to prefix=$1" text file pc
 	mkdir -p "$root"
 	if ! text=$(install_to "$root" "$prefix" "$unitdir" 2>&1); then
 		not_ok "$name" "$text"
@@ -51,15 +80,20 @@ check_install() {
 		"$(diff <(echo "$prefix/sbin/thpd") <(value_of "$root$unitdir/thpd.service" ExecStart))"
 	verdict "$name: and of thpd-prepare.service, with --prepare" \
 		"$(diff <(echo "$prefix/sbin/thpd --prepare") <(value_of "$root$unitdir/thpd-prepare.service" ExecStart))"
-	verdict "$name: libthpd.pc" "$(diff <(printf '%s\n' "$prefix" "$prefix/lib" "$prefix/include" "$version") \
-		<(for key in prefix libdir includedir Version; do value_of "$pc" $key; done))"
-	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$pc" "$root$unitdir"/thpd*.service \
-		"$root$prefix/bin/thpd-run" "$root$prefix/share/doc/thpd/apparmor/"*)"
+	for pc in libthpd libthpd-vmm; do
+		verdict "$name: $pc.pc" "$(diff <(printf '%s\n' "$prefix" "$prefix/lib" "$prefix/include" "$version") \
+			<(for key in prefix libdir includedir Version; do
+				value_of "$root$prefix/lib/pkgconfig/$pc.pc" $key
+			done))"
+	done
+	verdict "$name: no placeholder is left" "$(grep -n '@[a-z]*@' "$root$prefix/lib/pkgconfig/"*.pc \
+		"$root$unitdir"/thpd*.service "$root$prefix/bin/thpd-run" "$root$prefix/share/doc/thpd/apparmor/"*)"
 	verdict "$name: thpd-run loads the installed library" \
 		"$(diff <(echo "$prefix/lib/libthpd-vmm-preload.so") <(sed -n 's/^preload=//p' "$root$prefix/bin/thpd-run"))"
 	verdict "$name: the programs are of this version" \
 		"$(diff <(printf '%s\n' "thpd $version" "thpctl $version" "thpd-run $version") <("$root$prefix/sbin/thpd" --version
 			"$root$prefix/bin/thpctl" --version; "$root$prefix/bin/thpd-run" --version))"
+	check_example "$root" "$prefix" "$name"
 	echo '# mine' >"$root/etc/thpd/thpd.conf"
 	install_to "$root" "$prefix" "$unitdir" >/dev/null 2>&1
 	verdict "$name: a second time leaves the administrator's file alone" \
@@ -88,6 +122,7 @@ cases_of() {
 	grep -oE '^[[:space:]]*[a-z-]+( \| [a-z-]+)*\)' "$1" | tr -d ' \t)' | tr '|' '\n' | grep -vxE 'verb|word' | sort -u
 }
 
+write_example >"$tmp/example.c"
 if [ ! -x "$build/thpctl" ] || [ ! -x "$build/thpd" ]; then
 	skip "make install" "$build/thpd and $build/thpctl are not built"
 	skip "completions" "$build/thpctl is not built"
