@@ -624,6 +624,9 @@ static void a_path_that_is_too_long_is_refused(void **state)
 	path[sizeof(path) - 1] = '\0';
 	setenv("THPD_VMM_SOCKET", path, 1);
 	assert_int_equal(uplink_init(&u, &b.r), -ENAMETOOLONG);
+	path[sizeof(u.address.sun_path)] = '\0';
+	setenv("THPD_VMM_SOCKET", path, 1);
+	assert_int_equal(uplink_init(&u, &b.r), -ENAMETOOLONG);
 	path[sizeof(u.address.sun_path) - 1] = '\0';
 	setenv("THPD_VMM_SOCKET", path, 1);
 	assert_int_equal(uplink_init(&u, &b.r), 0);
