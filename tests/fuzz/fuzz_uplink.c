@@ -263,18 +263,28 @@ static void talk(struct talk *t, const uint8_t *data, size_t size)
 	}
 }
 
+static char listener_dir[] = "/tmp/thpd-fuzz.XXXXXX";
+
+static void listener_remove(void)
+{
+	char path[sizeof(listener_dir) + 4];
+
+	(void)snprintf(path, sizeof(path), "%s/vmm", listener_dir);
+	(void)unlink(path);
+	(void)rmdir(listener_dir);
+}
+
 /* One socket for all inputs: the library finds it by the environment. */
 static int listener(void)
 {
 	static int fd = -1;
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	char dir[] = "/tmp/thpd-fuzz.XXXXXX";
 
 	if (fd >= 0)
 		return fd;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	expect(fd >= 0 && mkdtemp(dir));
-	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/vmm", dir);
+	expect(fd >= 0 && mkdtemp(listener_dir) && atexit(listener_remove) == 0);
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s/vmm", listener_dir);
 	expect(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 16) == 0);
 	expect(setenv("THPD_VMM_SOCKET", a.sun_path, 1) == 0);
 	return fd;
