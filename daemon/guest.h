@@ -95,9 +95,10 @@ struct guest {
 	enum nudging nudging;
 	struct vmm_answer last_nudge;
 	bool has_last_nudge;
-	bool has_told;		 /* once: it is not logged each time that it connects */
-	bool has_news;		 /* it told more than the snapshot has */
-	const struct rule *rule; /* into the config; NULL = main policy */
+	enum reason nudge_refused; /* why what was wished for last was not done; none: it was */
+	bool has_told;		   /* once: it is not logged each time that it connects */
+	bool has_news;		   /* it told more than the snapshot has */
+	const struct rule *rule;   /* into the config; NULL = main policy */
 	struct last_action last_action;
 
 	enum phase phase;

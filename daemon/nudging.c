@@ -19,8 +19,10 @@ static struct kvm_view view_of(const struct guest *g)
 	return kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 }
 
-static void log_refusal(const struct guest *g, enum reason held)
+static void refuse(struct guest *g, enum reason held)
 {
+	if (g->nudge.is_wished)
+		g->nudge_refused = held;
 	log_vm(LOG_WARNING, g->snapshot.vm.name, "not nudged (%s): %s", reason_slug(held),
 	       reason_sentence(held));
 }
@@ -56,7 +58,7 @@ static bool ask(struct manager *m, struct guest *g)
 	int r = why == REASON_NONE ? vmm_peer_ask(g->library, WIRE_NUDGE, manager_now_ns(m)) : 0;
 
 	if (why != REASON_NONE)
-		log_refusal(g, why);
+		refuse(g, why);
 	else if (r < 0)
 		log_vm(LOG_WARNING, g->snapshot.vm.name, "its libthpd-vmm cannot be asked: %s",
 		       strerror(-r));
@@ -76,7 +78,7 @@ bool nudging_start(struct manager *m, struct guest *g)
 		if (ask(m, g))
 			return true;
 	} else if (g->nudge.is_wished) {
-		log_refusal(g, why);
+		refuse(g, why);
 	}
 	g->nudge.is_wished = false;
 	return false;

@@ -69,13 +69,33 @@ static struct json_object *report_last_nudge(const struct guest *g)
 	return o;
 }
 
+static struct json_object *report_refusal(enum reason reason)
+{
+	struct json_object *o;
+
+	if (reason == REASON_NONE)
+		return NULL;
+	o = json_object_new_object();
+	json_add_text(o, "reason", reason_slug(reason));
+	json_add_text(o, "sentence", reason_sentence(reason));
+	json_add_text(o, "cure", reason_cure(reason));
+	return o;
+}
+
+/* Nobody knows anything of it, and nobody did anything to it. */
+static bool is_silent(const struct guest *g, const struct kvm_view *v)
+{
+	return !v->is_known && v->n_findings == 0 && !g->library && !g->has_last_nudge &&
+	       g->nudge_refused == REASON_NONE;
+}
+
 struct json_object *report_kvm(const struct guest *g)
 {
 	const struct kvm_counts *c = &g->snapshot.kvm;
 	struct kvm_view v = kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 	struct json_object *o;
 
-	if (!v.is_known && v.n_findings == 0 && !g->library && !g->has_last_nudge)
+	if (is_silent(g, &v))
 		return NULL;
 	o = json_object_new_object();
 	json_add_text(o, "source", kvm_source_name(c->source));
@@ -90,5 +110,6 @@ struct json_object *report_kvm(const struct guest *g)
 	json_object_object_add(o, "findings", report_findings(&v));
 	json_object_object_add(o, "registry", report_registry(g));
 	json_object_object_add(o, "nudge", report_last_nudge(g));
+	json_object_object_add(o, "nudge_refused", report_refusal(g->nudge_refused));
 	return o;
 }

@@ -165,6 +165,7 @@ int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket)
 	if (r < 0)
 		return r;
 	g->nudge.is_wished = true;
+	g->nudge_refused = REASON_NONE;
 	*ret_ticket = start_asked(m, g);
 	return 0;
 }

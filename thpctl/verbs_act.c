@@ -176,12 +176,31 @@ static int judge_target(const struct wait *w)
 	return EXIT_TARGET_MISSED;
 }
 
+/* What came of it, if that is not what was asked for. */
+static int judge_nudge(const struct wait *w)
+{
+	struct json_object *kvm = field_object(progress_find(w->status, w->pid), "kvm"),
+			   *refused = field_object(kvm, "nudge_refused");
+	const char *result = field_text(field_object(kvm, "nudge"), "result");
+
+	if (refused)
+		fprintf(stderr, "thpctl: %s was not nudged (%s): %s\n%s\n", w->name,
+			field_text(refused, "reason"), field_text(refused, "sentence"),
+			field_text(refused, "cure"));
+	else if (strcmp(result, "done") != 0)
+		fprintf(stderr, "thpctl: the VMM of %s was asked, and did nothing: %s\n", w->name,
+			*result ? result : "no answer");
+	else
+		return EXIT_OK;
+	return EXIT_FAILED;
+}
+
 static int wait_for_end(struct wait *w, const char *who)
 {
 	if (begin(w, who) < 0 || follow(w) < 0)
 		return EXIT_FAILED;
 	print_result(w);
-	return judge_target(w);
+	return w->is_of_kvm ? judge_nudge(w) : judge_target(w);
 }
 
 static int request(struct wait *w, const char *who)

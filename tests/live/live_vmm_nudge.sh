@@ -27,13 +27,14 @@ nudge() { # NAME [--wait]
 	ctl nudge "${HOLDER_PID[$1]}" "${@:2}"
 }
 
-# The answers are given while thpctl waits.
-nudge_answered() { # NAME RESULT SLOTS
-	local rc=0 waiter
+# The answers are given while thpctl waits, which says what came of it.
+nudge_answered() { # NAME RESULT SLOTS STATUS
+	local rc=0 waiter status=0
 	nudge "$1" --wait >"$T/nudge.out" 2>&1 &
 	waiter=$!
 	holder "$1" nudged "$2" "$3" && holder "$1" answer 4000 0 || rc=1
-	wait "$waiter" || rc=1
+	wait "$waiter" || status=$?
+	is_equal "$status" "$4" || rc=1
 	cat "$T/nudge.out"
 	return "$rc"
 }
@@ -41,7 +42,7 @@ nudge_answered() { # NAME RESULT SLOTS
 is_not_nudged() { # NAME WHY
 	local before
 	before=$(nudges)
-	nudge "$1" --wait
+	! nudge "$1" --wait 2>"$T/refused" && grep "not nudged ($2)" "$T/refused" || return 1
 	is_equal "$(nudges)" "$before" && thpd_log_has "not nudged \\($2\\)"
 }
 
@@ -58,7 +59,7 @@ ok "it is not nudged" is_not_nudged vmm-b memslots-not-told
 ok "a VMM with one starts" start_vmm vmm-a
 ok "and is known" wait_until "$THPD_DEADLINE" is_known vmm-a
 ok "the host does what it can" ctl collapse "${HOLDER_PID[vmm-a]}" --wait
-ok "a nudge is asked for, and waited for" nudge_answered vmm-a 0 3
+ok "a nudge is asked for, and waited for" nudge_answered vmm-a 0 3 0
 ok "it was one" is_equal "$(nudges)" 1
 ok "it is told" kvm_is vmm-a .nudge.result "done"
 ok "with its slots" kvm_is vmm-a .nudge.slots 3
@@ -71,7 +72,7 @@ stop_holder vmm-a
 
 ok "another VMM starts" start_vmm vmm-c
 ok "and is known" wait_until "$THPD_DEADLINE" is_known vmm-c
-ok "it says that nudges are not cheap" nudge_answered vmm-c 3 0
+ok "it says that nudges are not cheap" nudge_answered vmm-c 3 0 1
 ok "that is told" kvm_is vmm-c .nudge.result uncheap
 ok "its memory is logged" holder vmm-c table 0 40 1
 is_migrating() { ctl snapshot "${HOLDER_PID[$1]}" | jq -e '.is_migrating == "yes"' >/dev/null; }

@@ -73,7 +73,8 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"ram_bytes\":%llu,\"resident_bytes\":%llu,\"huge_bytes\":%llu,"
 		"\"remappable_bytes\":%llu,\"copyable_bytes\":0,\"held_back_bytes\":0,"
 		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null,"
-		"\"kvm\":{\"huge_bytes\":%llu,\"mapped_bytes\":%llu},"
+		"\"kvm\":{\"huge_bytes\":%llu,\"mapped_bytes\":%llu,\"nudge\":{\"result\":\"done\"}"
+		"},"
 		"\"numa\":{\"home\":[0],\"home_source\":\"vcpus\",\"vcpus\":[],\"nodes\":"
 		"[{\"node\":1,\"bytes\":4096}],\"unknown_bytes\":0,\"verdict\":\"remote\","
 		"\"findings\":[{\"reason\":\"ksm\",\"node\":1,\"bytes\":4096}]}},"
@@ -82,6 +83,8 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"reasons\":{\"misaligned-mapping\":8388608}},"
 		"{\"name\":\"hollow\",\"pid\":103,\"phase\":\"idle\",\"cycles\":42,"
 		"\"ram_bytes\":4096,\"resident_bytes\":0,\"huge_bytes\":0,\"unknown_bytes\":0,"
+		"\"kvm\":{\"nudge_refused\":{\"reason\":\"memslots-not-told\",\"sentence\":"
+		"\"Nobody tells.\",\"cure\":\"Load it.\"}},"
 		"\"reasons\":{\"hugetlb\":4096}}],"
 		"\"host\":{\"lost\":[\"No PFNs.\"],\"nodes\":[{\"node\":0},{\"node\":1}],"
 		"\"numa_balancing\":true}}%1500s";

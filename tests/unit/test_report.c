@@ -133,10 +133,27 @@ static void what_kvm_maps_is_told_with_its_source(void **state)
 	json_object_put(o);
 }
 
+static void a_wish_that_was_refused_is_told(void **state)
+{
+	static struct guest g;
+	struct json_object *o, *refused;
+
+	(void)state;
+	g.nudge_refused = REASON_MEMSLOTS_NOT_TOLD;
+	o = report_kvm(&g);
+	refused = json_object_object_get(o, "nudge_refused");
+	assert_string_equal(json_object_get_string(json_object_object_get(refused, "reason")),
+			    "memslots-not-told");
+	assert_non_null(json_object_object_get(refused, "cure"));
+	assert_null(json_object_object_get(o, "nudge"));
+	json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(show_tells_every_key_of_the_policy),
+		cmocka_unit_test(a_wish_that_was_refused_is_told),
 		cmocka_unit_test(only_a_move_under_way_is_held),
 		cmocka_unit_test(what_kvm_maps_is_told_with_its_source),
 	};

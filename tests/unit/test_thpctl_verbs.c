@@ -201,8 +201,17 @@ static void a_nudge_waits_and_tells_of_kvm(void **state)
 	assert_run(*state, "nudge guest-a --wait", EXIT_OK,
 		   "guest-a: 95.0% of the 100.0M that KVM maps is huge (was 10.0%)\n",
 		   "guest-a:  62.0% huge");
-	assert_run(*state, "nudge hollow --wait", EXIT_OK,
-		   "hollow: what KVM maps is not known yet; thpctl status shows it\n", "hollow: ");
+}
+
+static void a_nudge_that_is_refused_says_why(void **state)
+{
+	assert_run(*state, "nudge hollow --wait", EXIT_FAILED,
+		   "hollow: what KVM maps is not known yet; thpctl status shows it\n",
+		   "hollow was not nudged (memslots-not-told): Nobody tells.\nLoad it.\n");
+}
+
+static void who_is_not_there_is_not_nudged(void **state)
+{
 	assert_run(*state, "nudge nobody", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
@@ -309,6 +318,8 @@ int main(void)
 		WITH_SERVER(memslots_that_nobody_tells_are_status_1),
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_nudge_waits_and_tells_of_kvm),
+		WITH_SERVER(a_nudge_that_is_refused_says_why),
+		WITH_SERVER(who_is_not_there_is_not_nudged),
 		WITH_SERVER(a_missed_target_is_status_3),
 		WITH_SERVER(a_target_of_nothing_is_status_3),
 		WITH_SERVER(a_met_target_is_status_0),
