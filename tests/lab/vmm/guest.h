@@ -17,6 +17,7 @@ enum {
 	GUEST_CODE = 0x1000,
 	GUEST_PAGE = 0x2000,
 	GUEST_HOME_BYTES = 0x2000,
+	GUEST_HOME_PAGES = 2, /* KVM maps them by two of 4 KiB */
 	GUEST_PORT = 0x10,
 };
 
@@ -25,7 +26,11 @@ enum guest_op {
 	GUEST_UPDATE, /* reads, compares, writes the next generation's; on fresh memory every step
 		       * is a mismatch */
 	GUEST_CHECK,  /* reads and compares */
+	GUEST_CALL,   /* executes in each page, at GUEST_CALLED, and leaves its word alone */
+	GUEST_NEST,   /* runs a guest of its own, once: what it needs is at first (nest.h) */
 };
+
+enum { GUEST_CALLED = 8, GUEST_TIMES = 32 };
 
 /* The code knows these offsets. */
 struct guest_page {
@@ -34,6 +39,8 @@ struct guest_page {
 	uint32_t op;		     /* enum guest_op */
 	uint32_t steps, mismatches, passes;
 	uint64_t slowest; /* of all steps, in ticks of the time-stamp counter */
+	/* How many steps took 2^i ticks, and less than 2^(i+1). */
+	uint32_t took[GUEST_TIMES];
 };
 
 /* The code's first and last byte. */

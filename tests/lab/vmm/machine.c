@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -61,14 +63,32 @@ static int set_registers(const struct machine *m)
 	special.cs.selector = 8;
 	special.ds.selector = 16;
 	special.es = special.fs = special.gs = special.ss = special.ds;
-	special.cr0 |= 1; /* protected mode */
+	special.cr0 |= 1;      /* protected mode */
+	special.cr4 |= 1 << 4; /* 4 MiB pages, for a guest of its own (nest.h) */
 	r = r < 0 ? r : ask(m->vcpu_fd, KVM_SET_SREGS, &special);
 	return r < 0 ? r : ask(m->vcpu_fd, KVM_SET_REGS, &registers);
 }
 
+/* All that KVM has, the guest has: SVM is among it. */
+static int set_features(const struct machine *m, int kvm_fd)
+{
+	enum { ENTRIES = 256 };
+	struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(struct kvm_cpuid_entry2));
+	int r;
+
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = ENTRIES;
+	r = ask(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid);
+	r = r < 0 ? r : ask(m->vcpu_fd, KVM_SET_CPUID2, cpuid);
+	free(cpuid);
+	return r;
+}
+
 static int set_vcpu(struct machine *m, int kvm_fd)
 {
-	int bytes = ask(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL), khz;
+	int bytes = ask(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL), khz, r;
 
 	m->vcpu_fd = machine_ask(m, KVM_CREATE_VCPU, NULL);
 	if (m->vcpu_fd < 0 || bytes < 0)
@@ -78,7 +98,8 @@ static int set_vcpu(struct machine *m, int kvm_fd)
 		return -errno;
 	khz = ask(m->vcpu_fd, KVM_GET_TSC_KHZ, NULL);
 	m->khz = khz > 0 ? (uint32_t)khz : 1;
-	return set_registers(m);
+	r = set_features(m, kvm_fd);
+	return r < 0 ? r : set_registers(m);
 }
 
 int machine_new(struct machine *m, bool is_initially_set)
@@ -91,7 +112,9 @@ int machine_new(struct machine *m, bool is_initially_set)
 
 	if (kvm_fd < 0)
 		return -errno;
-	*m = (struct machine){.vm_fd = ask(kvm_fd, KVM_CREATE_VM, NULL)};
+	*m = (struct machine){.vm_fd = ask(kvm_fd, KVM_CREATE_VM, NULL),
+			      .lock = PTHREAD_MUTEX_INITIALIZER,
+			      .changed = PTHREAD_COND_INITIALIZER};
 	if (m->vm_fd < 0)
 		return m->vm_fd;
 	m->stats_fd = machine_ask(m, KVM_GET_STATS_FD, NULL);
@@ -106,14 +129,28 @@ int machine_new(struct machine *m, bool is_initially_set)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
+/* The vCPU thread waits here while the machine is paused. */
+static void wait_paused(struct machine *m)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	m->is_still = true;
+	(void)pthread_cond_broadcast(&m->changed);
+	while (m->is_paused)
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	m->is_still = false;
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
 /* One pass: 0, -errno, or the exit reason. */
-static int run_pass(const struct machine *m)
+static int run_pass(struct machine *m)
 {
 	int r;
 
-	do
+	do {
 		r = ask(m->vcpu_fd, KVM_RUN, NULL);
-	while (r == -EINTR || r == -EAGAIN);
+		if (r == -EINTR)
+			wait_paused(m);
+	} while (r == -EINTR || r == -EAGAIN);
 	if (r == 0 && m->run->exit_reason == KVM_EXIT_IO && m->run->io.port == GUEST_PORT)
 		return 0;
 	return r < 0 ? r : (int)m->run->exit_reason;
@@ -156,6 +193,33 @@ int machine_end(struct machine *m)
 	(void)pthread_join(m->vcpu, NULL);
 	m->is_running = false;
 	return m->outcome;
+}
+
+static void do_nothing(int signal)
+{
+	(void)signal;
+}
+
+/* The flag takes it out of KVM_RUN or keeps it from going in, the signal makes it look. */
+void machine_pause(struct machine *m)
+{
+	(void)sigaction(SIGUSR1, &(struct sigaction){.sa_handler = do_nothing}, NULL);
+	(void)pthread_mutex_lock(&m->lock);
+	m->is_paused = true;
+	__atomic_store_n(&m->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	(void)pthread_kill(m->vcpu, SIGUSR1);
+	while (!m->is_still)
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+void machine_resume(struct machine *m)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	__atomic_store_n(&m->run->immediate_exit, 0, __ATOMIC_RELEASE);
+	m->is_paused = false;
+	(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
 }
 
 /* --- counters --------------------------------------------------------------------------------- */

@@ -22,6 +22,10 @@ struct machine {
 	bool is_running, is_repeated;
 	bool is_halted; /* set by one thread, read by the other */
 	int outcome;	/* of the vCPU thread */
+	/* Under the lock: that the vCPU is to stand still, and that it does. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool is_paused, is_still;
 };
 
 /* is_initially_set: dirty logs with KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and INITIALLY_SET, as QEMU
@@ -36,6 +40,10 @@ int machine_ask(const struct machine *m, unsigned long request, void *arg);
  * says 0, -errno, or an exit reason of KVM that nobody expected. */
 int machine_begin(struct machine *m, const struct guest_page *task, bool is_repeated);
 int machine_end(struct machine *m);
+
+/* While the guest runs pass after pass: its vCPU stands still from one to the other. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
 
 /* How much is mapped into the guest by pages of each size: pages_4k, pages_2m, pages_1g, from the
  * kernel's statistics of the VM. The guest's own two pages are among them once it ran. */

@@ -8,21 +8,31 @@
  * line that begins with `ok` or `failed`. ID is a memslot, 0 to 30. Sizes are bytes, or have K, M
  * or G at the end. The guest runs in 32 bits without paging: all of it lies below 4 GiB.
  *
- *   slot ID KIND bytes=N gpa=N [skew=N] [path=FILE] [offset=N] [page=2M|1G]
+ *   slot ID KIND bytes=N gpa=N [skew=N] [path=FILE] [offset=N] [page=2M|1G] [readonly=1]
  *               memory, and the memslot for it; KIND is one of slot.h. The host address is skew
  *               modulo 1 GiB: `ok addr=0xADDR bytes=N`
  *   drop ID     takes both away
  *   recreate ID takes the memslot away and gives it back; the memory stays
  *   state ID small|huge|pte [from=N bytes=N]
  *               what this process maps it by (tests/lib/memstate.h); small writes, too
- *   touch ID store|update|check [from=N bytes=N] [stride=N]
+ *   collapse ID asks the kernel to make it huge, and touches nothing
+ *   touch ID store|update|check|call [from=N bytes=N] [stride=N]
  *               the guest steps through it, a word every 4 KiB or stride (guest.h):
  *               `ok passes=1 steps=N mismatches=N slowest_us=N`
  *   loop ID store|update|check [...]
  *               the same, pass after pass, until
  *   halt        which answers as touch does
+ *   nest ID [from=N]
+ *               the guest runs one of its own, for which it needs 20 KiB (nest.h)
+ *   stall ID none|nudge|recreate [rounds=N]
+ *               what a guest that loops feels of it (rounds.h):
+ *               `ok call_us=N worst_us=N most_us=N step_ns=N`
+ *   churn ID [rounds=N]
+ *               under a guest that loops the mapping is taken apart and collapsed again and again:
+ *               `ok left=ROUNDS most=PAGES refused=ROUNDS`
  *   log ID      dirty logging on
  *   unlog ID    and off
+ *   nudge ID    on and off at once; refused while it is on
  *   dirty ID    reads the log: `ok pages=N`
  *   clear ID    clears what the last `dirty` read (initially-set only)
  *   pin ID, unpin ID
@@ -48,6 +58,8 @@
 
 #include "machine.h"
 #include "memstate.h"
+#include "nest.h"
+#include "rounds.h"
 #include "slot.h"
 
 enum { SLOTS = 31 };
@@ -63,7 +75,7 @@ struct request {
 	struct slot *slot;
 	const char *word;
 	struct slot_plan plan;
-	uint64_t from, stride;
+	uint64_t from, stride, rounds, is_readonly;
 };
 
 /* A command returns 0 for a plain `ok`, negative errno, or this if it wrote its answer. */
@@ -91,6 +103,7 @@ static int do_slot(struct vmm *v, struct request *q)
 		return -ERANGE;
 	if (plan->page == 0)
 		plan->page = memstate_block_bytes();
+	plan->is_readonly = q->is_readonly != 0;
 	r = slot_add(q->slot, &v->machine, plan);
 	return r < 0 ? r
 		     : answer("ok addr=0x%" PRIxPTR " bytes=%" PRIu64 "\n", (uintptr_t)q->slot->hva,
@@ -149,6 +162,12 @@ static int do_nodes(struct vmm *v, struct request *q)
 	return answer(" absent=%" PRIu64 "\n", n.absent_bytes);
 }
 
+static int do_collapse(struct vmm *v, struct request *q)
+{
+	(void)v;
+	return slot_collapse(q->slot);
+}
+
 static int do_host(struct vmm *v, struct request *q)
 {
 	const int64_t huge = memstate_count_huge(0, q->slot->hva, q->slot->bytes);
@@ -166,10 +185,10 @@ static int do_host(struct vmm *v, struct request *q)
 
 static int begin(struct vmm *v, const struct request *q, bool is_repeated)
 {
-	static const char *const names[] = {"store", "update", "check"};
+	static const char *const names[] = {"store", "update", "check", "call"};
 	const uint64_t stride = q->stride ? q->stride : memstate_page_bytes();
 	const uint64_t first = q->slot->gpa + q->from;
-	const int op = choose(q->word, names, 3);
+	const int op = choose(q->word, names, 4);
 	struct guest_page task = {0};
 	uint64_t bytes;
 	int r = range_of(q, &bytes);
@@ -225,6 +244,66 @@ static int do_halt(struct vmm *v, struct request *q)
 	return end(v);
 }
 
+static int do_nest(struct vmm *v, struct request *q)
+{
+	struct guest_page task = {.first = (uint32_t)(q->slot->gpa + q->from), .op = GUEST_NEST};
+	uint8_t *at = q->slot->hva + q->from;
+	int r = q->from + NEST_BYTES <= q->slot->bytes ? 0 : -ERANGE;
+
+	if (r == 0)
+		nest_prepare(at, task.first);
+	r = r < 0 ? r : machine_begin(&v->machine, &task, false);
+	r = r < 0 ? r : machine_end(&v->machine);
+	if (r > 0)
+		return answer("failed the guest ended with KVM's exit reason %d\n", r);
+	return r < 0 ? r : nest_has_halted(at) ? 0 : -EPROTO;
+}
+
+/* --- a guest at work -------------------------------------------------------------------------- */
+
+static int nudge(struct slot *s, struct machine *m)
+{
+	return slot_nudge(s, m);
+}
+
+/* Between the two the guest would find nothing there. */
+static int recreate(struct slot *s, struct machine *m)
+{
+	int r;
+
+	machine_pause(m);
+	r = slot_recreate(s, m);
+	machine_resume(m);
+	return r;
+}
+
+static int do_stall(struct vmm *v, struct request *q)
+{
+	static const char *const names[] = {"none", "nudge", "recreate"};
+	static int (*const calls[])(struct slot *, struct machine *) = {NULL, nudge, recreate};
+	const int which = choose(q->word, names, 3);
+	const int rounds = q->rounds ? (int)q->rounds : 20;
+	struct stall t;
+	int r = which < 0 ? which : v->machine.is_running ? 0 : -ESRCH;
+
+	r = r < 0 ? r : rounds_stall(q->slot, &v->machine, rounds, calls[which], &t);
+	return r < 0 ? r
+		     : answer("ok call_us=%" PRIu64 " worst_us=%" PRIu64 " most_us=%" PRIu64
+			      " step_ns=%" PRIu64 "\n",
+			      t.call_us, t.worst_us, t.most_us, t.step_ns);
+}
+
+static int do_churn(struct vmm *v, struct request *q)
+{
+	const int rounds = q->rounds ? (int)q->rounds : 100;
+	struct churn c;
+	int r = v->machine.is_running ? rounds_churn(q->slot, &v->machine, rounds, &c) : -ESRCH;
+
+	return r < 0 ? r
+		     : answer("ok left=%d most=%" PRIu64 " refused=%d\n", c.left_over, c.most_left,
+			      c.refused);
+}
+
 /* --- KVM's side ------------------------------------------------------------------------------- */
 
 static int do_dirty(struct vmm *v, struct request *q)
@@ -263,7 +342,9 @@ static const struct command {
 	{"unpin", true, NULL, slot_unpin},	 {"arm", true, NULL, slot_arm},
 	{"disarm", true, NULL, slot_disarm},	 {"frames", true, do_frames, NULL},
 	{"nodes", true, do_nodes, NULL},	 {"host", true, do_host, NULL},
-	{"counters", false, do_counters, NULL},
+	{"counters", false, do_counters, NULL},	 {"nudge", true, NULL, slot_nudge},
+	{"collapse", true, do_collapse, NULL},	 {"nest", true, do_nest, NULL},
+	{"stall", true, do_stall, NULL},	 {"churn", true, do_churn, NULL},
 };
 
 static int read_bytes(const char *text, uint64_t *ret)
@@ -291,9 +372,11 @@ static int read_setting(struct request *q, const char *key, const char *value)
 		const char *key;
 		uint64_t *into;
 	} numbers[] = {
-		{"bytes", &q->plan.bytes}, {"gpa", &q->plan.gpa},	{"skew", &q->plan.skew},
-		{"page", &q->plan.page},   {"offset", &q->plan.offset}, {"from", &q->from},
-		{"stride", &q->stride},
+		{"bytes", &q->plan.bytes},     {"gpa", &q->plan.gpa},
+		{"skew", &q->plan.skew},       {"page", &q->plan.page},
+		{"offset", &q->plan.offset},   {"from", &q->from},
+		{"stride", &q->stride},	       {"rounds", &q->rounds},
+		{"readonly", &q->is_readonly},
 	};
 
 	if (strcmp(key, "path") == 0) {

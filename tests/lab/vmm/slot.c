@@ -110,7 +110,8 @@ static int set(const struct slot *s, const struct machine *m, uint64_t bytes)
 {
 	struct kvm_userspace_memory_region slot = {
 		.slot = s->id,
-		.flags = s->is_logged ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+		.flags = (s->is_logged ? KVM_MEM_LOG_DIRTY_PAGES : 0) |
+			 (s->is_readonly ? KVM_MEM_READONLY : 0),
 		.guest_phys_addr = s->gpa,
 		.memory_size = bytes,
 		.userspace_addr = (uintptr_t)s->hva,
@@ -127,6 +128,7 @@ int slot_add(struct slot *s, const struct machine *m, const struct slot_plan *pl
 		return -EEXIST;
 	s->bytes = plan->bytes;
 	s->gpa = plan->gpa;
+	s->is_readonly = plan->is_readonly;
 	s->dirty = calloc(plan->bytes / memstate_page_bytes() / 64 + 1, sizeof(*s->dirty));
 	r = s->dirty ? map(s, plan) : -ENOMEM;
 	r = r < 0 ? r : set(s, m, s->bytes);
@@ -167,6 +169,16 @@ int slot_unlog(struct slot *s, const struct machine *m)
 	return set(s, m, s->bytes);
 }
 
+int slot_nudge(struct slot *s, const struct machine *m)
+{
+	int r;
+
+	if (s->is_logged)
+		return -EBUSY;
+	r = slot_log(s, m);
+	return r < 0 ? r : slot_unlog(s, m);
+}
+
 int64_t slot_count_dirty(struct slot *s, const struct machine *m)
 {
 	struct kvm_dirty_log log = {.slot = s->id, .dirty_bitmap = s->dirty};
@@ -187,6 +199,44 @@ int slot_clear_dirty(struct slot *s, const struct machine *m)
 	};
 
 	return machine_ask(m, KVM_CLEAR_DIRTY_LOG, &log);
+}
+
+/* --- the host's mapping ----------------------------------------------------------------------- */
+
+int slot_collapse(const struct slot *s)
+{
+	const struct timespec step = {.tv_nsec = 2 * 1000 * 1000};
+
+	/* A page that is just between LRU lists has 20 ms to get there. */
+	for (int left = 10; madvise(s->hva, s->bytes, MADV_COLLAPSE) < 0; left--) {
+		if (errno != EAGAIN || left == 0)
+			return -errno;
+		(void)nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
+/* A right that one page has alone makes a VMA of its own of it, and the block cannot be mapped as
+ * one. */
+static int split_block(uint8_t *at)
+{
+	const uint64_t page = memstate_page_bytes();
+	const int rights = PROT_READ | PROT_WRITE;
+
+	if (mprotect(at, page, rights | PROT_EXEC) < 0 ||
+	    madvise(at, memstate_block_bytes(), MADV_POPULATE_READ) < 0 ||
+	    mprotect(at, page, rights) < 0)
+		return -errno;
+	return 0;
+}
+
+int slot_split(const struct slot *s)
+{
+	int r = 0;
+
+	for (uint64_t at = 0; r == 0 && at < s->bytes; at += memstate_block_bytes())
+		r = split_block(s->hva + at);
+	return r;
 }
 
 /* --- what others hold ------------------------------------------------------------------------- */

@@ -16,9 +16,10 @@ struct slot_plan {
 	const char *kind;
 	const char *path;
 	uint64_t bytes, gpa;
-	uint64_t skew;	 /* host address modulo 1 GiB */
-	uint64_t offset; /* into the file */
-	uint64_t page;	 /* of hugetlb */
+	uint64_t skew;	  /* host address modulo 1 GiB */
+	uint64_t offset;  /* into the file */
+	uint64_t page;	  /* of hugetlb */
+	bool is_readonly; /* for the guest */
 };
 
 struct slot {
@@ -26,7 +27,7 @@ struct slot {
 	uint8_t *hva; /* NULL: the slot is not in use */
 	uint64_t bytes, gpa;
 	uint32_t generation; /* of what the guest wrote last (guest.h) */
-	bool is_logged;
+	bool is_logged, is_readonly;
 	uint64_t *dirty; /* what the last look at the log said, one bit a page */
 	int pin;	 /* -1: not pinned */
 	pid_t pager;	 /* 0: not under userfaultfd */
@@ -51,6 +52,16 @@ int slot_log(struct slot *s, const struct machine *m);
 int slot_unlog(struct slot *s, const struct machine *m);
 int64_t slot_count_dirty(struct slot *s, const struct machine *m);
 int slot_clear_dirty(struct slot *s, const struct machine *m);
+
+/* The nudge, as a VMM makes it: dirty logging on and off at once, for KVM to look again at what it
+ * could map by large pages. -EBUSY if the slot is logged: that log would be lost. */
+int slot_nudge(struct slot *s, const struct machine *m);
+
+/* Asks the kernel to collapse what it can, as thpd does, and touches nothing. -EAGAIN: pages were
+ * held by others to the end. */
+int slot_collapse(const struct slot *s);
+/* Maps it page by page, and never takes a right from the guest meanwhile. Whole blocks only. */
+int slot_split(const struct slot *s);
 
 /* Pinned, and under a userfaultfd (missing mode) that another process holds, as during post-copy.
  */
