@@ -12,7 +12,7 @@ BUILD=$1
 LAB=build/lab
 : "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
 # The longest first, so that none of them is left over at the end.
-: "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh numa.sh seeds.sh service.sh *.sh |
+: "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh nudge.sh numa.sh seeds.sh service.sh *.sh |
 	awk '!seen[$0]++' | sed 's/\.sh$//')}"
 # A good part of a run is waiting: three keep two processors busy.
 : "${JOBS:=3}"
