@@ -36,7 +36,8 @@ left_overs() {
 		}' "$said"
 }
 
-# The ratio is to the same guest in the same run, to which nothing is done.
+# The ratio is to the same guest in the same run, to which nothing is done. It is unknown where that guest was given no
+# processor for so long that it came to the end of no step.
 costs() {
 	echo '| kernel | guest | dirty log | what is done | the call, us | slowest step, us | ratio | slowest of all, us |'
 	echo '|---|---|---|---|---|---|---|---|'
@@ -46,7 +47,7 @@ costs() {
 			if ($4 == "none") none = $6
 			print "| " kernel " | " $3 " MiB | " ($2 == "set" ? "INITIALLY_SET" : "plain") " | " \
 				($4 == "none" ? "nothing" : $4 == "nudge" ? "nudge" : "slot made anew") " | " $5 " | " $6 " | " \
-				sprintf("%.1f", $6 / (none ? none : 1)) " | " $7 " |"
+				(none ? sprintf("%.1f", $6 / none) : "-") " | " $7 " |"
 		}' "$said"
 }
 

@@ -84,7 +84,7 @@ qemu_counts() { # WHEN
 
 dirty_rate() {
 	ok "dirty rate: a guest of QEMU's" start_qemu alpha '' -m 128M -machine pc,memory-backend=m \
-		-object "memory-backend-file,id=m,mem-path=$(guest_file alpha),size=128M,share=on,align=2M"
+		-object "memory-backend-file,id=m,mem-path=$(guest_file alpha),size=128M,share=on,align=2M" || return
 	ok "dirty rate: huge on the host" shim alpha huge $((4 << 20)) $((120 << 20))
 	ok "dirty rate: it touches its memory" guest_does alpha store
 	ok "dirty rate: huge in the guest" is_mostly_huge alpha
@@ -100,7 +100,7 @@ dirty_rate() {
 	stop_holder alpha
 }
 
-live_begin socat
+service_begin
 : >"$T/costs"
 echo "# KERNEL $(uname -r)"
 ok "a VMM with INITIALLY_SET" start_vmm set --dirty-log=initially-set
