@@ -81,20 +81,6 @@ vcpu_goes_to() { # NAME N PROCESSOR
 	return 1
 }
 
-# What `thpctl status` says of KVM, and from whom it has it, is what the kernel says, after
-# the guest has touched its memory: a collapse takes KVM's entries away. A monitor that did not answer in time is asked
-# again after a minute.
-status_has_kvms_counts() { # NAME SOURCE
-	local small large status
-	guest_does "$1" check && read -r small large <<<"$(guest_sptes "$1")"
-	status=$(ctl status --json)
-	[ $((small + 512 * large)) -ge 8192 ] && jq -e --arg name "$1" --arg source "$2" --argjson small "$small" \
-		--argjson large "$large" '
-		.vms[] | select(.name == $name) | .kvm | .source == $source and .pages_4k == $small and .pages_2m == $large and
-		.huge_bytes == $large * 2097152 and .mapped_bytes == .huge_bytes + $small * 4096' <<<"$status" ||
-		{ echo "4k $small 2m $large"; jq -c '.vms[] | [.name, .kvm]' <<<"$status"; return 1; }
-}
-
 # Without a monitor the unit, as it is, reads debugfs.
 without_monitor() { # NAME
 	write_rule qmp.conf full "Name=$1" && systemctl reload thpd

@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A real QEMU of another user with thpd's library in it, and thpd in the unit's sandbox: thpd is told of the memslots,
+# aligned by the library, and counts by it what KVM maps; also after thpd was started anew, and no longer than the VM
+# lives. What nobody tells is not known.
+set -uo pipefail
+# shellcheck source=../service.inc
+. tests/lab/service.inc
+# shellcheck source=../guests.inc
+. tests/lab/guests.inc
+
+readonly RAM=$((64 << 20))
+GUEST_PRELOAD=$(find /usr/lib /usr/local/lib -name libthpd-vmm-preload.so | head -n 1)
+
+# Where the VMM maps it.
+ram_range() { # NAME
+	local range rest
+	while read -r range rest; do
+		[[ $rest == rw-s*memfd* ]] && [ $((16#${range#*-} - 16#${range%-*})) = $RAM ] || continue
+		echo $((16#${range%-*})) $((16#${range#*-}))
+		return
+	done <"/proc/${HOLDER_PID[$1]}/maps"
+	return 1
+}
+
+# The slots of the guest's memory are where that is mapped, and have all of it but for what the firmware takes of the first
+# MiB; each of them can be huge, but for parts of that MiB.
+slots_are_of_its_ram() { # NAME
+	local start end space gpa size hva huge sum=0
+	read -r start end <<<"$(ram_range "$1")"
+	ctl memslots "$1" --bytes --no-legend >"$T/slots" || return 1
+	while read -r _ space gpa size hva _ huge; do
+		[ "$space" = 0 ] && [ $((hva)) -ge "$start" ] && [ $((hva)) -lt "$end" ] || continue
+		[ $((gpa)) = $((hva - start)) ] && { [ "$huge" = yes ] || [ $((gpa)) -lt $((1 << 20)) ]; } || break
+		sum=$((sum + size))
+	done <"$T/slots"
+	[ $sum -ge $((RAM - (1 << 20))) ] && [ $sum -le $RAM ] || { echo "$start $end $sum" && cat "$T/slots" && return 1; }
+}
+
+is_told() { # NAME
+	ctl memslots "$1" >/dev/null
+}
+
+nobody_tells() { # NAME
+	! ctl memslots "$1" >"$T/untold" 2>&1 && cat "$T/untold" && grep -q "$1.*thpd-run" "$T/untold"
+}
+
+# Without the edges of the firmware, which it may not write.
+nudge_was_done() { # NAME
+	local result bytes
+	vm_field "${HOLDER_PID[$1]}" '| .kvm.nudge | "\(.result) \(.bytes)"' >"$T/nudge" && cat "$T/nudge" || return 1
+	read -r result bytes <"$T/nudge"
+	[ "$result" = "done" ] && [ "$bytes" -ge $((RAM - (1 << 20))) ]
+}
+
+knows() { # NAME
+	[ -n "$(vm_field "${HOLDER_PID[$1]}" .name)" ]
+}
+
+start_guest() { # NAME
+	start_qemu "$1" '' -name "guest=$1" -m 64M -object memory-backend-memfd,id=m0,size=64M -machine memory-backend=m0
+}
+
+service_begin
+printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
+write_rule alpha.conf full Name=alpha
+write_rule beta.conf full Name=beta
+ok "the library is installed" test -r "$GUEST_PRELOAD"
+ok "a guest with the library, of another user, before thpd" start_guest alpha
+ok "it touches its memory" guest_does alpha store
+ok "thpd starts" systemctl start thpd
+ok "it is told of the guest's memslots" wait_until 120 is_told alpha
+ok "they are those of its memory, and can be huge" slots_are_of_its_ram alpha
+ok "status has KVM's counts, by the library" wait_until 240 status_has_kvms_counts alpha vmm
+ok "it is nudged, and thpctl waits for it" ctl nudge alpha --wait
+ok "its memory is what was toggled" nudge_was_done alpha
+ok "the guest has lost nothing" guest_does alpha check
+ok "KVM's counts come again" wait_until 240 status_has_kvms_counts alpha vmm
+ok "thpd starts anew" systemctl restart thpd
+ok "it is told again" wait_until 120 is_told alpha
+ok "of the same" slots_are_of_its_ram alpha
+ok "and of KVM's counts" wait_until 240 status_has_kvms_counts alpha vmm
+GUEST_PRELOAD=''
+ok "a guest without it" start_guest beta
+ok "is found" wait_until 120 knows beta
+ok "nobody tells of its memslots, and thpctl says what would" nobody_tells beta
+ok "the first guest has lost nothing" guest_does alpha check
+ok "it ends" holder alpha halt
+ok "the other one ends" holder beta halt
+live_end
