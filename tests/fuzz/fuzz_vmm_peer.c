@@ -16,8 +16,9 @@ enum step {
 	STEP_PACKET,	/* as it is */
 	STEP_SEALED,	/* with a header that is right for its type and size */
 	STEP_ANSWER,	/* sealed, and for what was asked last */
-	STEP_ASK,	/* the daemon asks */
+	STEP_ASK,	/* the daemon asks for counts */
 	STEP_TIME_GOES, /* three seconds */
+	STEP_NUDGE,	/* it asks for a nudge */
 	STEP_MAX,
 };
 
@@ -25,8 +26,8 @@ struct talk {
 	struct vmm_peer *peer;
 	int fd; /* the VMM's end */
 	uint64_t now_ns;
-	struct wire_count question; /* the last */
-	size_t n_slots;		    /* that can have been told */
+	uint32_t serial, vm; /* of the last question */
+	size_t n_slots;	     /* that can have been told */
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -51,9 +52,9 @@ static void send_packet(struct talk *t, enum step step, const uint8_t *bytes, si
 	if (step != STEP_PACKET)
 		wire_seal(&m, (enum wire_type)m.header.type, n, m.header.serial);
 	if (step == STEP_ANSWER) {
-		m.header.serial = t->question.header.serial;
-		if (n >= sizeof(m.counts))
-			m.counts.vm = t->question.vm;
+		m.header.serial = t->serial;
+		if (n >= sizeof(m.count)) /* where the answers have it, too */
+			m.count.vm = t->vm;
 	}
 	expect(send(t->fd, &m, n, 0) == (ssize_t)n);
 }
@@ -65,9 +66,11 @@ static void hear(struct talk *t)
 
 	while ((n = recv(t->fd, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
 		expect(wire_check(&m, (size_t)n, false, NULL) == 0);
-		expect(m.header.type == WIRE_WELCOME || m.header.type == WIRE_COUNT);
-		if (m.header.type == WIRE_COUNT)
-			t->question = m.count;
+		if (m.header.type == WIRE_WELCOME)
+			continue;
+		expect(m.header.type == WIRE_COUNT || m.header.type == WIRE_NUDGE);
+		t->serial = m.header.serial;
+		t->vm = m.header.type == WIRE_COUNT ? m.count.vm : m.nudge.vm;
 	}
 }
 
@@ -113,9 +116,9 @@ static bool read_packet(struct talk *t)
 	return r >= 0;
 }
 
-static void ask(struct talk *t)
+static void ask(struct talk *t, enum wire_type question)
 {
-	int r = vmm_peer_ask_counts(t->peer, t->now_ns);
+	int r = vmm_peer_ask(t->peer, question, t->now_ns);
 
 	expect(r == 0 || r == -EBUSY || r == -ENOENT);
 }
@@ -133,7 +136,9 @@ static bool do_step(struct talk *t, enum step step, const uint8_t *bytes, size_t
 	bool goes_on = true;
 
 	if (step == STEP_ASK) {
-		ask(t);
+		ask(t, WIRE_COUNT);
+	} else if (step == STEP_NUDGE) {
+		ask(t, WIRE_NUDGE);
 	} else if (step == STEP_TIME_GOES) {
 		let_time_go(t);
 	} else if (n > 0) { /* nothing would be the end of it */
