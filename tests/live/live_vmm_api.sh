@@ -110,10 +110,14 @@ lives() { # TEXT
 	ok "$1: thpd is told of that" end_says flags 0 'ok flags=6'
 	ok "$1: it is nudged" is_equal "$(end nudge 0)" 'ok result=0 err=0 toggled=2 passed_over=0'
 	ok "$1: KVM's counts are read" is_equal "$(end count 0)" 'ok err=0 pages_4k=0'
-	ok "$1: it logs" vmm log 0
+	ok "$1: it logs a small part, as of a display" vmm log 0
 	ok "$1: thpd is told, and" told
+	ok "$1: nudges the rest" is_equal "$(end nudge 0)" 'ok result=0 err=0 toggled=1 passed_over=1'
+	ok "$1: that log ends" vmm unlog 0
+	ok "$1: it logs most of it" vmm log 10
+	ok "$1: thpd is told of that, too, and" told
 	ok "$1: does not nudge it" is_equal "$(end nudge 0)" 'ok result=2 err=0 toggled=0 passed_over=0'
-	ok "$1: the log ends" vmm unlog 0
+	ok "$1: the log ends" vmm unlog 10
 	ok "$1: a child may free what it has of the library" is_equal "$(vmm fork)" 'ok status=0'
 	ok "$1: a slot goes" vmm set 10 0
 	ok "$1: thpd is told by the parent" told
