@@ -233,6 +233,12 @@ nothing_was_split_since() { # COUNT
 	is_equal "$(folios_split)" "$1"
 }
 
+# On 6.12 a tenth of the node stays free in blocks of 4 MiB, of which a process that asks for huge pages there gets none;
+# thpd moves the guest into them, whole. Why is not known.
+comes_together() {
+	[[ $(uname -r) == 6.12.* ]] && ! wait_until 20 stays_in_pieces
+}
+
 # A gigabyte free, and no huge page to be had: as long as that is so the guest stays, and whole. Three pieces of 4 MiB
 # are free all the time in the zone for old devices, which the kernel gives to nobody else: a host with much memory has
 # gigabytes of that kind in the zone below 4 GiB. The reserve is for a block that comes together by itself.
@@ -244,6 +250,13 @@ fragmented() {
 	ok "fragmented: the zone of old devices is kept for them" low_memory_kept 1
 	ok "fragmented: node 0 comes to pieces" start_shatter 0 || return
 	ok "fragmented: the guest works on node 0" guest_works_on vmm-frg 0
+	if comes_together; then
+		skip "fragmented: and compaction does not mend it" "this kernel keeps blocks that shatter does not get"
+		stop_holder shatter
+		ends_well fragmented vmm-frg
+		low_memory_kept 256
+		return
+	fi
 	ok "fragmented: and compaction does not mend it" wait_until "$THPD_DEADLINE" stays_in_pieces
 	place=$(frames vmm-frg) split=$(folios_split)
 	thpd_comes fragmented
@@ -261,6 +274,7 @@ fragmented() {
 	ok "mended: and has no more to say" wait_until "$THPD_DEADLINE" numa_is vmm-frg '|"\(.verdict) \(.findings)"' 'home []'
 	ends_well mended vmm-frg
 	low_memory_kept 256
+	echo 1 >/sys/devices/system/node/node0/compact
 }
 
 # --- how fast --------------------------------------------------------------------------------------
@@ -377,7 +391,8 @@ others() {
 
 service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
-for case in placements kinds obstacles fragmented pace balanced; do
+# What was in pieces has to come together again: after what goes by the default reserve.
+for case in placements kinds obstacles pace balanced fragmented; do
 	$case
 	thpd_goes $case
 done
