@@ -11,9 +11,10 @@ cd "$HERE/../.." || exit 1
 BUILD=$1
 LAB=build/lab
 : "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
-# The longest first, so that none of them is left over at the end.
+# The longest first, so that none of them is left over at the end. Not `stall`, which measures and is for docs/NUDGE.md: in
+# one run of ten its guest of 1 GiB found no memory in a slot just made (KVM's exit reason 6), why is not known.
 : "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh nudge.sh numa.sh seeds.sh service.sh *.sh |
-	awk '!seen[$0]++' | sed 's/\.sh$//')}"
+	awk '!seen[$0]++ && $0 != "stall.sh"' | sed 's/\.sh$//')}"
 # A good part of a run is waiting: three keep two processors busy.
 : "${JOBS:=3}"
 mkdir -p "$LAB/results"
