@@ -166,6 +166,8 @@ int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket)
 		return r;
 	g->nudge.is_wished = true;
 	g->nudge_refused = REASON_NONE;
+	/* What came of an earlier one is no answer to this one, whose library may hang up. */
+	g->has_last_nudge = false;
 	*ret_ticket = start_asked(m, g);
 	return 0;
 }

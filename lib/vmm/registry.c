@@ -310,6 +310,9 @@ static void learn_slot(struct registry *r, struct registry_vm *v,
 		.address_space = (uint16_t)(m->slot >> 16),
 	};
 	count_in(v, s);
+	/* Flags of a later kernel: a nudge, which sets the slot anew, would take them away. */
+	if (m->flags & ~(uint32_t)KNOWN_FLAGS)
+		table_uncertain(r, v);
 	table_changed(r, v);
 }
 

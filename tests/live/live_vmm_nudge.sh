@@ -82,11 +82,22 @@ ok "it is over" holder vmm-c table 0 40 0
 ok "it is paused" ctl pause "${HOLDER_PID[vmm-c]}"
 ok "and not nudged" is_not_nudged vmm-c paused
 ok "it goes on" ctl resume "${HOLDER_PID[vmm-c]}"
-ok "a nudge is asked for" nudge vmm-c
+# With the answer to an earlier nudge, thpctl would say what came of that.
+start_nudging() {
+	nudge vmm-c --wait >"$T/hung-up" 2>&1 &
+	waiter=$!
+}
+nobody_answered() {
+	local status=0
+	wait "$waiter" || status=$?
+	cat "$T/hung-up" && is_equal "$status" 1 && grep -q 'did nothing: no answer' "$T/hung-up"
+}
+ok "a nudge is asked for" start_nudging
 is_acting() { is_equal "$(vm_field "${HOLDER_PID[$1]}" .phase)" acting; }
 ok "and under way" wait_until "$THPD_DEADLINE" is_acting vmm-c
 ok "the VMM hangs up instead of an answer" holder vmm-c close
 is_idle() { is_equal "$(vm_field "${HOLDER_PID[$1]}" .phase)" idle; }
 ok "the cycle ends all the same" wait_until "$THPD_DEADLINE" is_idle vmm-c
+ok "and who waits is told that nobody answered" nobody_answered
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 live_end

@@ -107,6 +107,7 @@ static void the_newer_ioctl_is_recorded_with_the_flags_the_protocol_knows(void *
 	assert_int_equal(registry_ioctl(&r, FD, FAKE_SET_REGION2, &region2), 0);
 	assert_int_equal(view(0).total, 1);
 	assert_int_equal(slots[0].flags, 1 << 2);
+	assert_int_equal(view(0).flags, WIRE_VM_INCOMPLETE);
 }
 
 static void what_the_kernel_refuses_is_not_recorded(void **state)
