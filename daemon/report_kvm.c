@@ -4,6 +4,13 @@
 #include "json_add.h"
 #include "kvm_view.h"
 
+static void add_reason(struct json_object *o, enum reason reason)
+{
+	json_add_text(o, "reason", reason_slug(reason));
+	json_add_text(o, "sentence", reason_sentence(reason));
+	json_add_text(o, "cure", reason_cure(reason));
+}
+
 static struct json_object *report_findings(const struct kvm_view *v)
 {
 	struct json_object *array = json_object_new_array();
@@ -12,10 +19,8 @@ static struct json_object *report_findings(const struct kvm_view *v)
 		const struct kvm_finding *f = &v->findings[i];
 		struct json_object *o = json_object_new_object();
 
-		json_add_text(o, "reason", reason_slug(f->reason));
 		json_add_u64(o, "bytes", f->bytes);
-		json_add_text(o, "sentence", reason_sentence(f->reason));
-		json_add_text(o, "cure", reason_cure(f->reason));
+		add_reason(o, f->reason);
 		json_object_array_add(array, o);
 	}
 	return array;
@@ -76,9 +81,7 @@ static struct json_object *report_refusal(enum reason reason)
 	if (reason == REASON_NONE)
 		return NULL;
 	o = json_object_new_object();
-	json_add_text(o, "reason", reason_slug(reason));
-	json_add_text(o, "sentence", reason_sentence(reason));
-	json_add_text(o, "cure", reason_cure(reason));
+	add_reason(o, reason);
 	return o;
 }
 

@@ -267,19 +267,9 @@ static int do_wait(const struct request *q)
 
 static int do_table(const struct request *q)
 {
-	uint64_t sum = 0;
-	unsigned int n = 0;
+	unsigned int n;
+	uint64_t sum = slot_sum_of(q->vm->slots, SLOTS, &n);
 
-	for (size_t i = 0; i < SLOTS; i++) {
-		const struct kvm_userspace_memory_region *m = &q->vm->slots[i];
-		const struct slot_facts f = {m->slot, m->guest_phys_addr, m->memory_size,
-					     m->userspace_addr, m->flags};
-
-		if (m->memory_size == 0)
-			continue;
-		n++;
-		sum = slot_sum_add(sum, &f);
-	}
 	return answer("ok total=%u sum=0x%" PRIx64 "\n", n, sum);
 }
 
