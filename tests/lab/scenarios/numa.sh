@@ -233,8 +233,8 @@ nothing_was_split_since() { # COUNT
 	is_equal "$(folios_split)" "$1"
 }
 
-# On 6.12 a tenth of the node stays free in blocks of 4 MiB, of which a process that asks for huge pages there gets none;
-# thpd moves the guest into them, whole. Why is not known.
+# On 6.12 it happened that a tenth of the node stayed free in blocks of 4 MiB, of which a process that asks for huge
+# pages there gets none; thpd moved the guest into them, whole. Why is not known, nor when.
 comes_together() {
 	[[ $(uname -r) == 6.12.* ]] && ! wait_until 20 stays_in_pieces
 }
