@@ -244,7 +244,7 @@ test_link = $(Q)mkdir -p $(@D); $(CC) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.
 $(UNIT): $(B)/%: $(B)/obj/%.o $(TEST_LIB) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS) -lcmocka -ldl)
-$(FAKE): $(B)/%: $(B)/obj/%.o $(FAKE_SHARED) $(ALL_ARCHIVES)
+$(FAKE): $(B)/%: $(B)/obj/%.o $(FAKE_SHARED) $(TEST_LIB) $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(call test_link,$(ALL_LIBS) -lcmocka -ldl)
 $(GOLDEN): $(B)/%: $(B)/obj/%.o $(GOLDEN_SHARED) $(FAKE_SHARED) $(ALL_ARCHIVES)

@@ -8,22 +8,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backing.h"
 #include "hostfacts.h"
 #include "inventory.h"
 #include "memcg.h"
+#include "tree.h"
 
 #define GIB (UINT64_C(1) << 30)
 
 struct tree {
-	char path[64];
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	struct process process;
 	struct snapshot snapshot;
@@ -76,33 +75,14 @@ static const struct sys_ops fake_ops = {
 	.release = fake_release,
 };
 
-static void make_parents(int dir, const char *path)
-{
-	char copy[256];
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdirat(dir, copy, 0755);
-		*slash = '/';
-	}
-}
-
 static void put(struct tree *t, const char *path, const char *text)
 {
-	int fd;
-
-	make_parents(t->sys.rootfd, path);
-	fd = openat(t->sys.rootfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
+	tree_put(t->sys.rootfd, path, text);
 }
 
 static void put_link(struct tree *t, const char *path, const char *target)
 {
-	make_parents(t->sys.rootfd, path);
-	assert_int_equal(symlinkat(target, t->sys.rootfd, path), 0);
+	tree_put_link(t->sys.rootfd, path, target);
 }
 
 static int start(void **state)
@@ -111,11 +91,8 @@ static int start(void **state)
 
 	if (!t)
 		return -1;
-	(void)snprintf(t->path, sizeof(t->path), "/tmp/thpd-tree-XXXXXX");
-	if (!mkdtemp(t->path))
-		return -1;
 	t->sys = (struct sys){
-		.rootfd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.rootfd = tree_open(t->path, "tree"),
 		.kpageflags_fd = -EBADF,
 		.ops = &fake_ops,
 		.userdata = t,
@@ -128,12 +105,6 @@ static int start(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int stop(void **state)
 {
 	struct tree *t = *state;
@@ -141,7 +112,7 @@ static int stop(void **state)
 	process_close(&t->process);
 	snapshot_clear(&t->snapshot);
 	sys_close(&t->sys);
-	(void)nftw(t->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(t->path);
 	free(t);
 	return 0;
 }

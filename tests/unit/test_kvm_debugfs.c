@@ -8,45 +8,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "kvm_debugfs.h"
+#include "tree.h"
 
 struct tree {
-	char path[64];
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	struct process process;
 	struct kvm_counts counts;
 };
 
-static void make_parents(int dir, const char *path)
-{
-	char copy[256];
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdirat(dir, copy, 0755);
-		*slash = '/';
-	}
-}
-
 static void put(struct tree *t, const char *vm, const char *name, const char *text)
 {
 	char path[256];
-	int fd;
 
 	(void)snprintf(path, sizeof(path), "sys/kernel/debug/kvm/%s/%s", vm, name);
-	make_parents(t->sys.rootfd, path);
-	fd = openat(t->sys.rootfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
+	tree_put(t->sys.rootfd, path, text);
 }
 
 static void put_vm(struct tree *t, const char *vm)
@@ -61,8 +41,8 @@ static void put_thread(struct tree *t, const char *tid)
 {
 	char path[64];
 
-	(void)snprintf(path, sizeof(path), "proc/77/task/%s/comm", tid);
-	make_parents(t->sys.rootfd, path);
+	(void)snprintf(path, sizeof(path), "proc/77/task/%s", tid);
+	tree_put_directory(t->sys.rootfd, path);
 }
 
 static void put_fd(struct tree *t, const char *fd, const char *target)
@@ -70,8 +50,7 @@ static void put_fd(struct tree *t, const char *fd, const char *target)
 	char path[64];
 
 	(void)snprintf(path, sizeof(path), "proc/77/fd/%s", fd);
-	make_parents(t->sys.rootfd, path);
-	assert_int_equal(symlinkat(target, t->sys.rootfd, path), 0);
+	tree_put_link(t->sys.rootfd, path, target);
 }
 
 /* Process 77 with a second thread, and VMs at the descriptors 9 and 10. */
@@ -81,12 +60,9 @@ static int start(void **state)
 
 	if (!t)
 		return -1;
-	(void)snprintf(t->path, sizeof(t->path), "/tmp/thpd-kvm-XXXXXX");
-	if (!mkdtemp(t->path))
-		return -1;
 	t->sys = (struct sys)SYS_INIT;
 	t->sys.ops = &sys_real_ops;
-	t->sys.rootfd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t->sys.rootfd = tree_open(t->path, "kvm");
 	t->process = (struct process)PROCESS_INIT;
 	t->process.pid = 77;
 	put_thread(t, "77");
@@ -99,19 +75,13 @@ static int start(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int stop(void **state)
 {
 	struct tree *t = *state;
 
 	process_close(&t->process);
 	sys_close(&t->sys);
-	(void)nftw(t->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(t->path);
 	free(t);
 	return 0;
 }

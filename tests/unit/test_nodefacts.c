@@ -7,17 +7,16 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hostfacts.h"
+#include "tree.h"
 
 struct world {
-	char path[64]; /* of the tree */
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	struct host host;
 };
@@ -28,19 +27,10 @@ static int start(void **state)
 
 	if (!w)
 		return -1;
-	(void)snprintf(w->path, sizeof(w->path), "/tmp/thpd-nodes-XXXXXX");
-	if (!mkdtemp(w->path))
-		return -1;
 	w->sys = (struct sys)SYS_INIT;
-	w->sys.rootfd = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	w->sys.rootfd = tree_open(w->path, "nodes");
 	*state = w;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 static int stop(void **state)
@@ -48,26 +38,14 @@ static int stop(void **state)
 	struct world *w = *state;
 
 	sys_close(&w->sys);
-	(void)nftw(w->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(w->path);
 	free(w);
 	return 0;
 }
 
 static void put(struct world *w, const char *path, const char *text)
 {
-	char copy[256];
-	int fd;
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdirat(w->sys.rootfd, copy, 0755);
-		*slash = '/';
-	}
-	fd = openat(w->sys.rootfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
+	tree_put(w->sys.rootfd, path, text);
 }
 
 static void put_node(struct world *w, int node, const char *file, const char *text)

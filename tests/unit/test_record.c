@@ -7,20 +7,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "memstate.h"
 #include "record.h"
 #include "record_scrub.h"
+#include "tree.h"
 
 static char *finish(struct text *t)
 {
@@ -120,7 +119,7 @@ static void names_are_made_up(void **state)
 }
 
 struct fixture {
-	char path[64];
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	int dirfd;
 	pid_t pid;
@@ -156,10 +155,7 @@ static int start(void **state)
 
 	if (!f || sys_open_host(&f->sys) < 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return -1;
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/thpd-record-XXXXXX");
-	if (!mkdtemp(f->path))
-		return -1;
-	f->dirfd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->dirfd = tree_open(f->path, "record");
 	f->pid = fork();
 	if (f->pid == 0)
 		run_guest(fds[1]);
@@ -171,12 +167,6 @@ static int start(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int stop(void **state)
 {
 	struct fixture *f = *state;
@@ -184,7 +174,7 @@ static int stop(void **state)
 	(void)kill(f->pid, SIGKILL);
 	(void)waitpid(f->pid, NULL, 0);
 	(void)close(f->dirfd);
-	(void)nftw(f->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(f->path);
 	sys_close(&f->sys);
 	free(f);
 	return 0;

@@ -8,45 +8,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "snapshot.h"
+#include "tree.h"
 #include "vcpus.h"
 
 struct tree {
-	char path[64];
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	struct process process;
 	struct vcpu *list;
 	size_t n;
 };
 
-static void make_parents(int dir, const char *path)
-{
-	char copy[256];
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdirat(dir, copy, 0755);
-		*slash = '/';
-	}
-}
-
 static void put(struct tree *t, const char *path, const char *text)
 {
-	int fd;
-
-	make_parents(t->sys.rootfd, path);
-	fd = openat(t->sys.rootfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	(void)close(fd);
+	tree_put(t->sys.rootfd, path, text);
 }
 
 static void put_thread(struct tree *t, int tid, const char *file, const char *text)
@@ -81,8 +62,7 @@ static void put_node(struct tree *t, int node, const char *cpus)
 
 static void open_process(struct tree *t)
 {
-	(void)mkdirat(t->sys.rootfd, "proc", 0755);
-	(void)mkdirat(t->sys.rootfd, "proc/77", 0755);
+	tree_put_directory(t->sys.rootfd, "proc/77");
 	t->process.dirfd = openat(t->sys.rootfd, "proc/77", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(t->process.dirfd >= 0);
 }
@@ -93,11 +73,8 @@ static int start(void **state)
 
 	if (!t)
 		return -1;
-	(void)snprintf(t->path, sizeof(t->path), "/tmp/thpd-vcpus-XXXXXX");
-	if (!mkdtemp(t->path))
-		return -1;
 	t->sys = (struct sys)SYS_INIT;
-	t->sys.rootfd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t->sys.rootfd = tree_open(t->path, "vcpus");
 	t->process = (struct process)PROCESS_INIT;
 	t->process.pid = 77;
 	open_process(t);
@@ -107,12 +84,6 @@ static int start(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static int stop(void **state)
 {
 	struct tree *t = *state;
@@ -120,7 +91,7 @@ static int stop(void **state)
 	free(t->list);
 	process_close(&t->process);
 	sys_close(&t->sys);
-	(void)nftw(t->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	tree_remove(t->path);
 	free(t);
 	return 0;
 }
