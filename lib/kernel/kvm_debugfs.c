@@ -5,27 +5,41 @@
  * VM. Nothing is ever written there: a 0 would reset a counter. */
 #include "kvm_debugfs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "array.h"
 #include "bits.h"
 #include "cleanup.h"
 #include "parse.h"
 
-static const char kvm_directory[] = "sys/kernel/debug/kvm";
+#define KVM_DIRECTORY "sys/kernel/debug/kvm"
 
 /* A host has one entry for each VM and some 50 files of its own; and half a sum is none. */
 enum { ENTRIES_MAX = 65536 };
 
+const char *const kvm_debugfs_files[KVM_DEBUGFS_FILES] = {
+	"pages_4k",
+	"pages_2m",
+	"pages_1g",
+	"nx_lpage_splits",
+};
+
 /* So that no number of bytes overflows. */
 #define PAGES_MAX (UINT64_MAX >> 30)
 
-static bool parse_name(const char *name, uint64_t *ret_tid, uint64_t *ret_fd)
+/* Only as the kernel writes it: what is read later is named by the numbers. */
+static bool parse_name(const char *name, struct kvm_debugfs_vm *ret)
 {
 	struct scanner s = {.at = name, .end = name + strlen(name)};
+	static const char head[] = KVM_DIRECTORY "/";
 
-	return scan_u64(&s, ret_tid) && scan_char(&s, '-') && scan_u64(&s, ret_fd) && s.at == s.end;
+	if (!scan_u64(&s, &ret->tid) || !scan_char(&s, '-') || !scan_u64(&s, &ret->fd))
+		return false;
+	(void)snprintf(ret->path, sizeof(ret->path), "%s%llu-%llu", head,
+		       (unsigned long long)ret->tid, (unsigned long long)ret->fd);
+	return strcmp(ret->path + sizeof(head) - 1, name) == 0;
 }
 
 static bool has_thread(const struct process *p, uint64_t tid)
@@ -47,14 +61,42 @@ static bool holds_vm(const struct process *p, uint64_t fd)
 	       strcmp(target, "anon_inode:kvm-vm") == 0;
 }
 
-static int add_number(int dirfd, const char *directory, const char *name, uint64_t *sum)
+static int take_entry(const char *name, const struct process *p, size_t max,
+		      struct kvm_debugfs_vm **vms, size_t *n)
 {
-	char path[300];
+	struct kvm_debugfs_vm vm;
+
+	if (!parse_name(name, &vm) || !has_thread(p, vm.tid) || !holds_vm(p, vm.fd))
+		return 0;
+	return *n < max ? ARRAY_APPEND(vms, n, &vm) : -E2BIG;
+}
+
+int kvm_debugfs_list(struct sys *sys, const struct process *p, size_t max,
+		     struct kvm_debugfs_vm **ret, size_t *ret_n)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_free_ struct kvm_debugfs_vm *vms = NULL;
+	struct dirent *entry;
+	size_t n = 0;
+	int r = sys_opendir_at(sys->rootfd, KVM_DIRECTORY, &dir);
+
+	for (int i = 0; r == 0 && (entry = readdir(dir)); i++)
+		r = i < ENTRIES_MAX ? take_entry(entry->d_name, p, max, &vms, &n) : -E2BIG;
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(vms);
+	*ret_n = n;
+	return 0;
+}
+
+static int add_number(int rootfd, const char *directory, const char *name, uint64_t *sum)
+{
+	char path[96];
 	uint64_t value;
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-	r = sys_read_number_at(dirfd, path, &value);
+	r = sys_read_number_at(rootfd, path, &value);
 	if (r < 0)
 		return r;
 	if (value > PAGES_MAX - *sum)
@@ -63,50 +105,30 @@ static int add_number(int dirfd, const char *directory, const char *name, uint64
 	return 0;
 }
 
-static int add_vm(int dirfd, const char *directory, struct kvm_counts *counts)
+static int add_vm(int rootfd, const struct kvm_debugfs_vm *vm, struct kvm_counts *counts)
 {
-	const struct {
-		const char *name;
-		uint64_t *sum;
-	} files[] = {
-		{"pages_4k", &counts->pages_4k},
-		{"pages_2m", &counts->pages_2m},
-		{"pages_1g", &counts->pages_1g},
-		{"nx_lpage_splits", &counts->nx_splits},
-	};
+	/* As kvm_debugfs_files[]. */
+	uint64_t *const sums[KVM_DEBUGFS_FILES] = {&counts->pages_4k, &counts->pages_2m,
+						   &counts->pages_1g, &counts->nx_splits};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
-		r = add_number(dirfd, directory, files[i].name, files[i].sum);
-	return r;
-}
-
-static int take_entry(int dirfd, const char *name, const struct process *p,
-		      struct kvm_counts *counts)
-{
-	uint64_t tid, fd;
-	int r;
-
-	if (!parse_name(name, &tid, &fd) || !has_thread(p, tid) || !holds_vm(p, fd))
-		return 0;
-	r = add_vm(dirfd, name, counts);
-	if (r == 0)
-		counts->source = KVM_SOURCE_DEBUGFS;
+	for (size_t i = 0; r == 0 && i < KVM_DEBUGFS_FILES; i++)
+		r = add_number(rootfd, vm->path, kvm_debugfs_files[i], sums[i]);
 	return r;
 }
 
 int kvm_debugfs_read(struct sys *sys, const struct process *p, struct kvm_counts *ret)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct kvm_counts counts = {.source = KVM_SOURCE_NONE};
-	struct dirent *entry;
-	int r = sys_opendir_at(sys->rootfd, kvm_directory, &dir);
+	struct kvm_counts counts = {.source = KVM_SOURCE_DEBUGFS};
+	_cleanup_free_ struct kvm_debugfs_vm *vms = NULL;
+	size_t n = 0;
+	int r = kvm_debugfs_list(sys, p, ENTRIES_MAX, &vms, &n);
 
-	for (int n = 0; r == 0 && (entry = readdir(dir)); n++)
-		r = n < ENTRIES_MAX ? take_entry(dirfd(dir), entry->d_name, p, &counts) : -E2BIG;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_vm(sys->rootfd, &vms[i], &counts);
 	if (r < 0)
 		return r;
-	if (counts.source == KVM_SOURCE_NONE)
+	if (n == 0)
 		return -ENOENT;
 	counts.read_ns = sys->ops->now_ns(sys);
 	*ret = counts;

@@ -27,3 +27,7 @@ int record_process(const struct recorder *r, pid_t pid, unsigned n);
 
 /* The runs of guest memory of a process: thpd-pages. */
 int record_pages(const struct recorder *r, const struct process *p, struct text *out);
+
+/* KVM's counts of a process as debugfs has them, and what makes them its own. After its
+ * descriptors. */
+int record_kvm(const struct recorder *r, const struct process *p);

@@ -190,6 +190,8 @@ int record_process(const struct recorder *r, pid_t pid, unsigned n)
 	read_comm(&s);
 	e = copy_files(&s);
 	if (e == 0)
+		e = record_kvm(r, &s.process);
+	if (e == 0)
 		e = copy_pages(&s);
 	process_close(&s.process);
 	return e;
