@@ -39,6 +39,8 @@ void acting_abandon(struct manager *m, struct guest *g);
 
 /* nudging.c */
 bool nudging_start(struct manager *m, struct guest *g); /* true: cycle_finish() comes later */
+/* Why it would not be nudged as things are; none: it would be. */
+enum reason nudging_foresee(const struct manager *m, const struct guest *g);
 
 /* placing.c; each does nothing where the VM's nodes are not looked at */
 void placing_judge(struct manager *m, struct guest *g); /* where it lies, where its home is now */

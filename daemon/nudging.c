@@ -36,6 +36,13 @@ static enum reason held(struct manager *m, struct guest *g)
 	return nudge_held(&g->nudge, &g->snapshot, &view, manager_now_ns(m));
 }
 
+enum reason nudging_foresee(const struct manager *m, const struct guest *g)
+{
+	struct kvm_view view = view_of(g);
+
+	return nudge_held(&g->nudge, &g->snapshot, &view, manager_now_ns(m));
+}
+
 static void end(struct manager *m, struct guest *g)
 {
 	g->nudging = NUDGING_NONE;

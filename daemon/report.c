@@ -260,6 +260,7 @@ struct json_object *report_plan(const struct manager *m, const struct guest *g)
 	json_add_u64(o, "copy_bytes", plan.copy_bytes);
 	json_add_u64(o, "deferred_copy_bytes", plan.deferred_copy_bytes);
 	json_add_text(o, "copies_held", reason_slug(g->snapshot.copies_held));
+	(void)json_add_held(o, "nudge_held", nudging_foresee(m, g));
 	plan_clear(&plan);
 	return o;
 }

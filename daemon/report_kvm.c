@@ -3,28 +3,7 @@
 
 #include "json_add.h"
 #include "kvm_view.h"
-
-static void add_reason(struct json_object *o, enum reason reason)
-{
-	json_add_text(o, "reason", reason_slug(reason));
-	json_add_text(o, "sentence", reason_sentence(reason));
-	json_add_text(o, "cure", reason_cure(reason));
-}
-
-static struct json_object *report_findings(const struct kvm_view *v)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < v->n_findings; i++) {
-		const struct kvm_finding *f = &v->findings[i];
-		struct json_object *o = json_object_new_object();
-
-		json_add_u64(o, "bytes", f->bytes);
-		add_reason(o, f->reason);
-		json_object_array_add(array, o);
-	}
-	return array;
-}
+#include "report_json.h"
 
 static struct json_object *report_registry(const struct guest *g)
 {
@@ -74,17 +53,6 @@ static struct json_object *report_last_nudge(const struct guest *g)
 	return o;
 }
 
-static struct json_object *report_refusal(enum reason reason)
-{
-	struct json_object *o;
-
-	if (reason == REASON_NONE)
-		return NULL;
-	o = json_object_new_object();
-	add_reason(o, reason);
-	return o;
-}
-
 /* Nobody knows anything of it, and nobody did anything to it. */
 static bool is_silent(const struct guest *g, const struct kvm_view *v)
 {
@@ -94,25 +62,15 @@ static bool is_silent(const struct guest *g, const struct kvm_view *v)
 
 struct json_object *report_kvm(const struct guest *g)
 {
-	const struct kvm_counts *c = &g->snapshot.kvm;
 	struct kvm_view v = kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 	struct json_object *o;
 
 	if (is_silent(g, &v))
 		return NULL;
 	o = json_object_new_object();
-	json_add_text(o, "source", kvm_source_name(c->source));
-	if (v.mapped_bytes > 0)
-		json_add_u64(o, "coverage_bp", v.coverage_bp);
-	json_add_u64(o, "mapped_bytes", v.mapped_bytes);
-	json_add_u64(o, "huge_bytes", v.huge_bytes);
-	json_add_u64(o, "pages_4k", c->pages_4k);
-	json_add_u64(o, "pages_2m", c->pages_2m);
-	json_add_u64(o, "pages_1g", c->pages_1g);
-	json_add_u64(o, "nx_splits", c->nx_splits);
-	json_object_object_add(o, "findings", report_findings(&v));
+	(void)kvm_add_to_json(o, &g->snapshot.kvm, &v);
 	json_object_object_add(o, "registry", report_registry(g));
 	json_object_object_add(o, "nudge", report_last_nudge(g));
-	json_object_object_add(o, "nudge_refused", report_refusal(g->nudge_refused));
+	(void)json_add_held(o, "nudge_refused", g->nudge_refused);
 	return o;
 }

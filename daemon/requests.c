@@ -98,7 +98,10 @@ int manager_snapshot_json(struct manager *m, const char *who, char **ret)
 	struct guest *g;
 	int r = find_called(m, who, &g);
 
-	return r < 0 ? r : snapshot_to_json(&g->snapshot, true, ret);
+	if (r < 0)
+		return r;
+	g->snapshot.nudge_held = nudge_held_by_history(&g->nudge, manager_now_ns(m));
+	return snapshot_to_json(&g->snapshot, true, ret);
 }
 
 int manager_config_text(struct manager *m, char **ret)

@@ -12,6 +12,8 @@
 #include "features.h"
 #include "hostfacts.h"
 #include "json_add.h"
+#include "kvm_view.h"
+#include "nudge.h"
 #include "plan.h"
 #include "record.h"
 #include "report_json.h"
@@ -22,15 +24,35 @@ const char *thpd_version(void)
 	return THPD_VERSION;
 }
 
-static int decisions_to_json(const struct diagnosis *d, const struct plan *p, char **ret_json)
+/* Where nothing is known of it: null, as in `thpctl status`. */
+static int add_kvm(struct json_object *object, const struct snapshot *s,
+		   const struct kvm_view *view)
+{
+	struct json_object *kvm;
+
+	if (!view->is_known && view->n_findings == 0)
+		return json_object_object_add(object, "kvm", NULL) < 0 ? -ENOMEM : 0;
+	kvm = json_object_new_object();
+	if (!kvm)
+		return -ENOMEM;
+	return json_add(object, "kvm", json_filled(kvm, kvm_add_to_json(kvm, &s->kvm, view)));
+}
+
+static int decisions_to_json(const struct snapshot *s, const struct diagnosis *d,
+			     const struct plan *p, char **ret_json)
 {
 	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
+	const struct kvm_view view = kvm_view_of(s, &d->totals);
 	int r = object ? json_add(object, "totals", totals_to_json(&d->totals)) : -ENOMEM;
 
 	if (r == 0)
 		r = json_add(object, "runs", runs_to_json(d->runs, d->n_runs));
 	if (r == 0)
 		r = json_add(object, "actions", actions_to_json(p->actions, p->n_actions));
+	if (r == 0)
+		r = add_kvm(object, s, &view);
+	if (r == 0)
+		r = json_add_held(object, "nudge_held", nudge_held_in(s, &view));
 	return r < 0 ? r : answer_take_text(TAKE_PTR(object), ret_json);
 }
 
@@ -45,7 +67,7 @@ static int plan_to_json(const struct snapshot *s, char **ret_json)
 
 	if (r == 0)
 		r = plan_make(s, &d, &limits, &p);
-	return r < 0 ? r : decisions_to_json(&d, &p, ret_json);
+	return r < 0 ? r : decisions_to_json(s, &d, &p, ret_json);
 }
 
 int thpd_plan_snapshot(const char *text, size_t size, char **ret_json, const char **ret_why)

@@ -18,8 +18,9 @@ extern "C" {
 THPD_API const char *thpd_version(void);
 
 /* Runs thpd's decisions on a snapshot (as written by `thpctl snapshot`) without looking at any
- * process: JSON with "totals", "runs" (as `thpctl explain --json`) and "actions". now is the
- * snapshot's own time. */
+ * process: JSON with "totals", "runs" (as `thpctl explain --json`), "actions", "kvm" (likewise;
+ * null: nothing is known) and "nudge_held", {"reason","sentence","cure"} (null: a nudge would be
+ * due). now is the snapshot's own time. */
 THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
 				const char **ret_why);
 

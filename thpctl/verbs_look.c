@@ -13,6 +13,7 @@
 #include "thpd.h"
 #include "verbs.h"
 #include "view_explain.h"
+#include "view_kvm.h"
 #include "view_memslots.h"
 #include "view_numa.h"
 #include "view_plan.h"
@@ -185,11 +186,15 @@ static int read_file(const char *path, char **ret, size_t *ret_size)
 
 static int print_offline_plan(struct json_object *o, const struct args *a)
 {
+	struct json_object *kvm = field_object(o, "kvm");
 	int r;
 
 	view_explain_summary(stdout, o, "The VM of the snapshot", false, a->is_raw);
+	view_kvm_print(stdout, kvm, a->is_raw);
 	fputc('\n', stdout);
 	r = view_plan_print(stdout, o, a);
+	if (r == 0)
+		view_kvm_print_findings(stdout, kvm, a->is_raw);
 	return r < 0 ? fail_memory() : EXIT_OK;
 }
 

@@ -7,6 +7,8 @@
 #include "field.h"
 #include "format.h"
 #include "table.h"
+#include "view_kvm.h"
+#include "view_reason.h"
 
 /* A VM can have more runs than anybody reads; --json has them all. */
 enum { RUNS_SHOWN_MAX = 100, REASONS_MAX = 64 };
@@ -32,11 +34,6 @@ static const struct {
 	{"swapped", "swapped out, wholly or in part"},
 	{"unknown", "not known yet, or not to be known"},
 	{"empty", "never touched by the guest, or given back (counts for nothing)"},
-};
-
-struct reason_sum {
-	const char *slug, *sentence, *cure; /* owned by the explanation */
-	uint64_t bytes;
 };
 
 static struct json_object *run_at(struct json_object *explanation, size_t i)
@@ -172,29 +169,6 @@ static int compare_sums(const void *a, const void *b)
 	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
-void view_explain_words(FILE *f, const char *sentence, const char *cure)
-{
-	char text[1024];
-
-	if (*sentence)
-		format_paragraph(f, 4, format_printable(sentence, text, sizeof(text)));
-	if (*cure) {
-		char line[1024 + 16] = "What to do: ";
-
-		(void)format_printable(cure, line + 12, sizeof(line) - 12);
-		format_paragraph(f, 4, line);
-	}
-}
-
-static void print_reason(FILE *f, const struct reason_sum *sum, bool is_raw)
-{
-	char text[1024], bytes[FORMAT_MAX];
-
-	fprintf(f, "\n%s (%s)\n", format_printable(sum->slug, text, sizeof(text)),
-		format_bytes(sum->bytes, is_raw, bytes));
-	view_explain_words(f, sum->sentence, sum->cure);
-}
-
 static void print_reasons(FILE *f, struct json_object *explanation, bool is_raw)
 {
 	struct reason_sum sums[REASONS_MAX];
@@ -204,46 +178,7 @@ static void print_reasons(FILE *f, struct json_object *explanation, bool is_raw)
 		add_to_sums(run_at(explanation, i), sums, &n);
 	qsort(sums, n, sizeof(sums[0]), compare_sums);
 	for (size_t i = 0; i < n; i++)
-		print_reason(f, &sums[i], is_raw);
-}
-
-static const char *kvm_source_words(const char *source)
-{
-	if (strcmp(source, "qmp") == 0)
-		return "QEMU's monitor";
-	if (strcmp(source, "vmm") == 0)
-		return "the VMM";
-	return strcmp(source, "debugfs") == 0 ? "the kernel's debugfs" : "an unknown source";
-}
-
-/* Beside the host's share: what the guest has of it. */
-static void print_kvm(FILE *f, struct json_object *kvm, bool is_raw)
-{
-	uint64_t huge, mapped = field_u64_or_0(kvm, "mapped_bytes");
-	char share[FORMAT_MAX], bytes[FORMAT_MAX];
-
-	if (mapped > 0 && field_u64(kvm, "huge_bytes", &huge))
-		fprintf(f,
-			"KVM: %s of the %s that it maps into the guest is by huge pages (by %s).\n",
-			format_share(huge, mapped, share), format_bytes(mapped, is_raw, bytes),
-			kvm_source_words(field_text(kvm, "source")));
-}
-
-static void print_kvm_findings(FILE *f, struct json_object *kvm, bool is_raw)
-{
-	struct json_object *findings = field_array(kvm, "findings");
-
-	for (size_t i = 0; i < field_array_length(findings); i++) {
-		struct json_object *o = json_object_array_get_idx(findings, i);
-		const struct reason_sum sum = {
-			.slug = field_text(o, "reason"),
-			.sentence = field_text(o, "sentence"),
-			.cure = field_text(o, "cure"),
-			.bytes = field_u64_or_0(o, "bytes"),
-		};
-
-		print_reason(f, &sum, is_raw);
-	}
+		view_reason_print(f, &sums[i], is_raw);
 }
 
 int view_explain_print(FILE *f, struct json_object *explanation, const struct args *a, bool is_part)
@@ -252,12 +187,12 @@ int view_explain_print(FILE *f, struct json_object *explanation, const struct ar
 	int r;
 
 	view_explain_summary(f, explanation, field_text(explanation, "name"), is_part, a->is_raw);
-	print_kvm(f, kvm, a->is_raw);
+	view_kvm_print(f, kvm, a->is_raw);
 	fputc('\n', f);
 	r = print_runs(f, explanation, a);
 	if (r == 0)
 		print_reasons(f, explanation, a->is_raw);
 	if (r == 0)
-		print_kvm_findings(f, kvm, a->is_raw);
+		view_kvm_print_findings(f, kvm, a->is_raw);
 	return r;
 }

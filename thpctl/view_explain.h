@@ -13,9 +13,6 @@
 void view_explain_summary(FILE *f, struct json_object *explanation, const char *name, bool is_part,
 			  bool is_raw);
 
-/* A reason's sentence and its cure, indented; nothing of what is "". */
-void view_explain_words(FILE *f, const char *sentence, const char *cure);
-
 /* All of it. 0 or -ENOMEM. */
 int view_explain_print(FILE *f, struct json_object *explanation, const struct args *a,
 		       bool is_part);

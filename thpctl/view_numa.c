@@ -11,7 +11,7 @@
 #include "format.h"
 #include "scope.h"
 #include "table.h"
-#include "view_explain.h"
+#include "view_reason.h"
 
 /* The daemon knows no more nodes than that; of a host with more than NODES_ALL_MAX a table has only
  * those that say something. */
@@ -412,7 +412,7 @@ static void print_finding(FILE *f, struct json_object *vm, struct json_object *f
 	fprintf(f, "\n%s: %s", name, slug);
 	print_place(f, finding, is_raw);
 	fputc('\n', f);
-	view_explain_words(f, field_text(reason, "sentence"), field_text(reason, "cure"));
+	view_reason_words(f, field_text(reason, "sentence"), field_text(reason, "cure"));
 }
 
 static void print_findings(FILE *f, struct json_object *numa, struct json_object *reasons,

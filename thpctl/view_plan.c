@@ -7,6 +7,7 @@
 #include "field.h"
 #include "format.h"
 #include "table.h"
+#include "view_kvm.h"
 
 enum column { COLUMN_ID = 0, COLUMN_KIND, COLUMN_START, COLUMN_SIZE, COLUMN_GAIN, COLUMNS };
 
@@ -80,6 +81,7 @@ static void print_notes(FILE *f, struct json_object *plan, struct json_object *a
 	print_kind(f, actions, "copy", "copied into huge pages, within [Budget]", is_raw);
 	if (deferred > 0)
 		print_deferred(f, plan, deferred, is_raw);
+	view_kvm_print_nudge(f, plan);
 }
 
 int view_plan_print(FILE *f, struct json_object *plan, const struct args *a)

@@ -78,14 +78,19 @@ static bool is_small(struct kvm_counts c, uint64_t resident, const struct foreve
 	       !is_at_least(huge_bytes_of(&c), mapped_bytes_of(&c), KVM_LOW_BP);
 }
 
-static bool is_small_for_long(const struct snapshot *s, const struct totals *t,
-			      const struct forever_small *except)
+static bool has_two_samples(const struct snapshot *s)
+{
+	return s->kvm_before.source != KVM_SOURCE_NONE &&
+	       sat_sub_u64(s->kvm.read_ns, s->kvm_before.read_ns) >= KVM_SAMPLES_APART_NS;
+}
+
+/* By the last sample: the one before has to bear it out. */
+static bool seems_small(const struct snapshot *s, const struct totals *t,
+			const struct forever_small *except)
 {
 	return t->resident_bytes > 0 &&
 	       is_at_least(t->huge_bytes, t->resident_bytes, HOST_HIGH_BP) &&
-	       is_small(s->kvm, t->resident_bytes, except) &&
-	       is_small(s->kvm_before, t->resident_bytes, except) &&
-	       sat_sub_u64(s->kvm.read_ns, s->kvm_before.read_ns) >= KVM_SAMPLES_APART_NS;
+	       is_small(s->kvm, t->resident_bytes, except);
 }
 
 static void add_finding(struct kvm_view *v, enum reason reason, uint64_t bytes)
@@ -105,6 +110,15 @@ static void find_in_slots(const struct slots_view *slots, const struct totals *t
 		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes);
 }
 
+static void find_small_for_long(const struct snapshot *s, const struct totals *t,
+				const struct forever_small *except, struct kvm_view *v)
+{
+	if (!has_two_samples(s))
+		v->lacks_sample = true;
+	else if (is_small(s->kvm_before, t->resident_bytes, except))
+		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, v->unexplained_bytes);
+}
+
 static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
 		 struct kvm_view *v)
 {
@@ -120,8 +134,8 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 	/* While a log is on, small pages are what it is made of. */
 	if (s->is_migrating == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
-	else if (is_small_for_long(s, t, &except) && v->unexplained_bytes > 0)
-		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, v->unexplained_bytes);
+	else if (v->unexplained_bytes > 0 && seems_small(s, t, &except))
+		find_small_for_long(s, t, &except, v);
 	find_in_slots(slots, t, v);
 }
 

@@ -58,25 +58,34 @@ static bool has_evidence(const struct kvm_view *view)
 	return false;
 }
 
-static enum reason held_by_history(const struct nudge_history *h, uint64_t now_ns)
+enum reason nudge_held_by_history(const struct nudge_history *h, uint64_t now_ns)
 {
 	if (h->has_nudged && sat_sub_u64(now_ns, h->nudged_ns) < INTERVAL_NS)
 		return REASON_NUDGED_LATELY;
 	return h->verdict.is_vain ? REASON_NUDGED_IN_VAIN : REASON_NONE;
 }
 
+static enum reason held(const struct snapshot *s, const struct kvm_view *view, bool is_wished,
+			enum reason by_history)
+{
+	enum reason by_guards = held_by_guards(s);
+
+	if (by_guards != REASON_NONE || is_wished)
+		return by_guards;
+	if (s->policy.nudge != NUDGE_AUTO)
+		return REASON_POLICY_OFF;
+	return has_evidence(view) ? by_history : REASON_NOTHING_TO_NUDGE;
+}
+
 enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 		       const struct kvm_view *view, uint64_t now_ns)
 {
-	enum reason held = held_by_guards(s);
+	return held(s, view, h->is_wished, nudge_held_by_history(h, now_ns));
+}
 
-	if (held != REASON_NONE || h->is_wished)
-		return held;
-	if (s->policy.nudge != NUDGE_AUTO)
-		return REASON_POLICY_OFF;
-	if (!has_evidence(view))
-		return REASON_NOTHING_TO_NUDGE;
-	return held_by_history(h, now_ns);
+enum reason nudge_held_in(const struct snapshot *s, const struct kvm_view *view)
+{
+	return held(s, view, false, s->nudge_held);
 }
 
 void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t now_ns)

@@ -37,6 +37,13 @@ struct nudge_history {
 enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 		       const struct kvm_view *view, uint64_t now_ns);
 
+/* What becomes s->nudge_held: why what came of nudges so far speaks against another, or none. */
+enum reason nudge_held_by_history(const struct nudge_history *h, uint64_t now_ns);
+
+/* The same as nudge_held() by what the snapshot says of the history, for whom there is no other.
+ * Nobody wishes anything. */
+enum reason nudge_held_in(const struct snapshot *s, const struct kvm_view *view);
+
 /* It was nudged, as of now; `before`: what KVM mapped right before, if it is known. The wish is
  * fulfilled. */
 void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t now_ns);

@@ -136,6 +136,69 @@ struct json_object *actions_to_json(const struct action *actions, size_t n)
 	return json_filled(array, r);
 }
 
+static int fill_finding(struct json_object *object, const struct kvm_finding *finding)
+{
+	int r = json_add_u64(object, "bytes", finding->bytes);
+
+	if (r == 0)
+		r = json_add_text(object, "reason", reason_slug(finding->reason));
+	return r < 0 ? r : add_reason(object, finding->reason);
+}
+
+static struct json_object *finding_to_json(const struct kvm_finding *finding)
+{
+	struct json_object *object = json_object_new_object();
+
+	return object ? json_filled(object, fill_finding(object, finding)) : NULL;
+}
+
+static struct json_object *findings_to_json(const struct kvm_view *view)
+{
+	struct json_object *array = json_object_new_array();
+	int r = array ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < view->n_findings; i++)
+		r = json_append(array, finding_to_json(&view->findings[i]));
+	return json_filled(array, r);
+}
+
+int kvm_add_to_json(struct json_object *object, const struct kvm_counts *counts,
+		    const struct kvm_view *view)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{"mapped_bytes", view->mapped_bytes}, {"huge_bytes", view->huge_bytes},
+		{"pages_4k", counts->pages_4k},	      {"pages_2m", counts->pages_2m},
+		{"pages_1g", counts->pages_1g},	      {"nx_splits", counts->nx_splits},
+	};
+	int r = json_add_text(object, "source", kvm_source_name(counts->source));
+
+	if (r == 0 && view->mapped_bytes > 0)
+		r = json_add_u64(object, "coverage_bp", view->coverage_bp);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fields); i++)
+		r = json_add_u64(object, fields[i].key, fields[i].value);
+	if (r == 0)
+		r = json_add_bool(object, "lacks_sample", view->lacks_sample);
+	return r < 0 ? r : json_add(object, "findings", findings_to_json(view));
+}
+
+static struct json_object *held_to_json(enum reason held)
+{
+	struct json_object *object = json_object_new_object();
+	int r = object ? json_add_text(object, "reason", reason_slug(held)) : -ENOMEM;
+
+	return json_filled(object, r < 0 ? r : add_reason(object, held));
+}
+
+int json_add_held(struct json_object *object, const char *key, enum reason held)
+{
+	if (held == REASON_NONE)
+		return json_object_object_add(object, key, NULL) < 0 ? -ENOMEM : 0;
+	return json_add(object, key, held_to_json(held));
+}
+
 static struct json_object *reason_to_json(enum reason reason)
 {
 	struct json_object *object = json_object_new_object();

@@ -8,6 +8,8 @@
 #include <json-c/json.h>
 
 #include "action.h"
+#include "kvm_counts.h"
+#include "kvm_finding.h"
 #include "run.h"
 
 /* {"start":"0x...","bytes","state","reason","sentence","cure"(,"resident_bytes")}; resident_bytes
@@ -26,6 +28,15 @@ struct json_object *totals_to_json(const struct totals *totals);
 /* {"id","kind","start","bytes","gain_bytes"} */
 struct json_object *action_to_json(const struct action *action);
 struct json_object *actions_to_json(const struct action *actions, size_t n);
+
+/* Adds what is known of KVM as `status --json` has it: source, coverage_bp (of something only),
+ * mapped_bytes, huge_bytes, pages_4k, pages_2m, pages_1g, nx_splits, lacks_sample, findings
+ * [{"bytes","reason","sentence","cure"}]. 0 or -ENOMEM. */
+int kvm_add_to_json(struct json_object *object, const struct kvm_counts *counts,
+		    const struct kvm_view *view);
+
+/* {"reason","sentence","cure"} of why something is not done; JSON's null for none: it is. */
+int json_add_held(struct json_object *object, const char *key, enum reason held);
 
 /* [{"slug","sentence","cure"}]: the whole table of reasons. */
 struct json_object *reasons_to_json(void);

@@ -66,7 +66,9 @@ struct snapshot {
 	enum reason copies_held;  /* why no copy may start on this host now; none = they may */
 	/* Why holes are not populated where the policy says so; none = they may be. */
 	enum reason populate_held;
-	bool is_truncated; /* a bound above was met */
+	enum reason
+		nudge_held; /* what came of nudges speaks against another one; none: it does not */
+	bool is_truncated;  /* a bound above was met */
 };
 
 #define SNAPSHOT_INIT                 \

@@ -267,6 +267,7 @@ static const struct field snapshot_rows[] = {
 	WORD(snapshot, is_migrating, answer_word, ANSWER_MAX, ),
 	WORD(snapshot, copies_held, reason_word, REASON_MAX, ),
 	WORD(snapshot, populate_held, reason_word, REASON_MAX, ),
+	WORD(snapshot, nudge_held, reason_word, REASON_MAX, ),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),
@@ -378,6 +379,7 @@ static struct snapshot unknown_snapshot(void)
 	s.vm.memcg_headroom_bytes = UINT64_MAX;
 	s.vm.age_ns = UINT64_MAX;
 	s.populate_held = REASON_POLICY_OFF;
+	s.nudge_held = REASON_POLICY_OFF;
 	return s;
 }
 

@@ -160,11 +160,38 @@ static void one_sample_is_no_proof(void **state)
 	struct snapshot s = begin(&t);
 
 	(void)state;
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
 	s.kvm_before.read_ns++;
 	assert_int_equal(findings_of(&s, &t), 0);
+	assert_true(kvm_view_of(&s, &t).lacks_sample);
 	s = begin(&t);
 	s.kvm_before.source = KVM_SOURCE_NONE;
 	assert_int_equal(findings_of(&s, &t), 0);
+	assert_true(kvm_view_of(&s, &t).lacks_sample);
+}
+
+/* One that says nothing is no reason to wait for another. */
+static void a_second_sample_is_wanted_only_where_it_decides(void **state)
+{
+	struct totals t;
+	struct snapshot s = begin(&t);
+
+	(void)state;
+	s.kvm_before.pages_2m = 202; /* it was huge then */
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
+	s.kvm_before.source = KVM_SOURCE_NONE;
+	t.huge_bytes = 900 * MIB - 1;
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
+	t.huge_bytes = 900 * MIB;
+	s.is_migrating = ANSWER_YES;
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
+	s.is_migrating = ANSWER_UNKNOWN;
+	s.kvm.nx_splits = 101;
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
+	s.kvm.nx_splits = 0;
+	assert_true(kvm_view_of(&s, &t).lacks_sample);
+	s.kvm.source = KVM_SOURCE_NONE;
+	assert_false(kvm_view_of(&s, &t).lacks_sample);
 }
 
 /* A log is what makes it small, and that is said in its place. */
@@ -235,6 +262,7 @@ int main(void)
 		cmocka_unit_test(half_is_not_small),
 		cmocka_unit_test(little_says_nothing),
 		cmocka_unit_test(one_sample_is_no_proof),
+		cmocka_unit_test(a_second_sample_is_wanted_only_where_it_decides),
 		cmocka_unit_test(a_migration_is_the_reason),
 		cmocka_unit_test(code_of_the_guest_is_split),
 		cmocka_unit_test(a_new_sample_makes_the_last_one_the_one_before),

@@ -186,6 +186,37 @@ static void not_twice_in_ten_minutes(void **state)
 	snapshot_clear(&s);
 }
 
+/* What a snapshot says of a history. */
+static void check_replayed(const struct nudge_history *h, struct snapshot *s, uint64_t now_ns,
+			   enum reason expected)
+{
+	struct kvm_view view = view_of(s);
+
+	s->nudge_held = nudge_held_by_history(h, now_ns);
+	check_held(h, s, now_ns, expected);
+	assert_string_equal(reason_slug(nudge_held_in(s, &view)), reason_slug(expected));
+}
+
+static void a_snapshot_says_the_same(void **state)
+{
+	struct snapshot s = begin();
+	struct kvm_view view = view_of(&s);
+	struct nudge_history h = NUDGE_HISTORY_INIT;
+
+	(void)state;
+	check_replayed(&h, &s, NOW, REASON_NONE);
+	nudge_note(&h, &view, NOW);
+	check_replayed(&h, &s, NOW + 10 * MINUTE - 1, REASON_NUDGED_LATELY);
+	check_replayed(&h, &s, NOW + 10 * MINUTE, REASON_NONE);
+	h.verdict.is_vain = true;
+	check_replayed(&h, &s, NOW + 10 * MINUTE, REASON_NUDGED_IN_VAIN);
+	s.policy.nudge = NUDGE_OFF;
+	check_replayed(&h, &s, NOW + 10 * MINUTE, REASON_POLICY_OFF);
+	s.is_migrating = ANSWER_YES;
+	check_replayed(&h, &s, NOW + 10 * MINUTE, REASON_DIRTY_LOGGING_ON);
+	snapshot_clear(&s);
+}
+
 static struct nudge_history nudged(struct snapshot *s)
 {
 	struct kvm_view view = view_of(s);
@@ -384,6 +415,7 @@ int main(void)
 		cmocka_unit_test(guards_hold_against_a_wish),
 		cmocka_unit_test(only_a_log_on_ram_counts),
 		cmocka_unit_test(not_twice_in_ten_minutes),
+		cmocka_unit_test(a_snapshot_says_the_same),
 		cmocka_unit_test(a_gain_is_told),
 		cmocka_unit_test(a_sample_from_before_says_nothing),
 		cmocka_unit_test(a_tenth_is_not_in_vain),

@@ -130,6 +130,9 @@ static void what_kvm_maps_is_told_with_its_source(void **state)
 	assert_string_equal(json_object_get_string(json_object_object_get(finding, "reason")),
 			    "nx-split");
 	assert_number(finding, "bytes", 2 << 20);
+	assert_string_equal(json_object_get_string(json_object_object_get(finding, "cure")),
+			    reason_cure(REASON_NX_SPLIT));
+	assert_false(json_object_get_boolean(json_object_object_get(o, "lacks_sample")));
 	json_object_put(o);
 }
 

@@ -35,6 +35,10 @@ static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
 static_assert(sizeof(struct kvm_counts) == 48, "struct kvm_counts has changed");
 static_assert(sizeof(struct vm) == 760, "struct vm has changed");
+static_assert(sizeof(struct snapshot) == sizeof(struct host) + sizeof(struct vm) +
+						 sizeof(struct policy) +
+						 2 * sizeof(struct kvm_counts) + 160,
+	      "struct snapshot has changed");
 #endif
 
 static void fill_host(struct host *h)
@@ -239,6 +243,7 @@ static struct snapshot full_snapshot(void)
 	s.is_migrating = ANSWER_YES;
 	s.copies_held = REASON_NO_FREE_HUGE_PAGE;
 	s.populate_held = REASON_GAVE_BACK;
+	s.nudge_held = REASON_NUDGED_IN_VAIN;
 	s.is_truncated = true;
 	fill_host(&s.host);
 	fill_vm(&s.vm);
@@ -341,7 +346,7 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
 		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
-	SAME(n_memslots), SAME(are_memslots_known);
+	SAME(n_memslots), SAME(are_memslots_known), SAME(nudge_held);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);
@@ -496,6 +501,8 @@ static void missing_is_unknown(void **state)
 	assert_int_equal(s.sights[0].fill, FILL_UNKNOWN);
 	assert_int_equal(s.sights[0].node, -1);
 	assert_false(s.are_memslots_known);
+	assert_int_equal(s.populate_held, REASON_POLICY_OFF);
+	assert_int_equal(s.nudge_held, REASON_POLICY_OFF);
 	snapshot_clear(&s);
 }
 

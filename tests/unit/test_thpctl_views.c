@@ -206,6 +206,7 @@ static void explain_has_both_sides(void **state)
 	assert_non_null(strstr(text, "\nKVM: 25.0% of the 8.0M that it maps into the guest is by "
 				     "huge pages (by the kernel's debugfs).\n"));
 	assert_non_null(strstr(text, "\nodd (6.0M)\n    It is small.\n    What to do: Wait.\n"));
+	assert_null(strstr(text, "second sample"));
 	free(text);
 	/* At one address nothing is known of KVM. */
 	text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, true), 0));
@@ -282,6 +283,42 @@ static void a_plan_is_summed_up(void **state)
 	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
 	assert_null(strstr(text, "Nothing to do"));
 	assert_non_null(strstr(text, "Not copied as things are: 2.0M (no-free-huge-page;"));
+	free(text);
+	(void)json_object_put(o);
+}
+
+static void a_finding_that_takes_two_samples_says_so(void **state)
+{
+	struct json_object *o =
+		parse("{\"runs\":[],\"kvm\":{\"source\":\"vmm\",\"mapped_bytes\":4096,"
+		      "\"huge_bytes\":0,\"lacks_sample\":true,\"findings\":[]}}");
+	char *text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, false), 0));
+
+	(void)state;
+	assert_non_null(strstr(text, "(kvm-small-under-huge-host) takes a second sample"));
+	free(text);
+	(void)json_object_put(o);
+}
+
+static void a_plan_says_whether_a_nudge_is_due(void **state)
+{
+	struct json_object *o = parse("{\"actions\":[],\"nudge_held\":{\"reason\":\"odd\","
+				      "\"sentence\":\"It is\\u0007 held.\"}}");
+	char *text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
+
+	(void)state;
+	assert_non_null(strstr(text, "\nNo nudge (odd): It is? held.\n"));
+	free(text);
+	(void)json_object_put(o);
+	o = parse("{\"actions\":[],\"nudge_held\":null}");
+	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
+	assert_non_null(strstr(text, "\nA nudge is due:"));
+	free(text);
+	(void)json_object_put(o);
+	/* An older thpd does not say. */
+	o = parse("{\"actions\":[]}");
+	text = CAPTURE(assert_int_equal(view_plan_print(f, o, &plain), 0));
+	assert_null(strstr(text, "udge"));
 	free(text);
 	(void)json_object_put(o);
 }
@@ -511,6 +548,8 @@ int main(void)
 		cmocka_unit_test(explain_copes_with_nothing),
 		cmocka_unit_test(many_runs_are_cut_off_and_counted),
 		cmocka_unit_test(a_plan_is_summed_up),
+		cmocka_unit_test(a_finding_that_takes_two_samples_says_so),
+		cmocka_unit_test(a_plan_says_whether_a_nudge_is_due),
 		cmocka_unit_test(show_names_the_origin_and_the_offset),
 		cmocka_unit_test(progress_is_found_and_judged),
 		cmocka_unit_test(a_vm_is_chosen_as_the_daemon_does),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <json-c/json.h>
 
+#include "kvm_view.h"
 #include "report_json.h"
 #include "snapshot_builder.h"
 #include "thpd.h"
@@ -122,6 +123,107 @@ static void test_plan_has_actions(void **state)
 	assert_string_equal(text(second, "kind"), "copy");
 	assert_int_equal(number(second, "id"), 2);
 	json_object_put(object);
+}
+
+/* 64 MiB, all of it huge on the host and small in KVM's eyes, for ten seconds. */
+static void begin_small(struct snapshot *s)
+{
+	build_begin(s);
+	s->policy.nudge = NUDGE_AUTO;
+	build_region(s, BASE, 32 * BLOCK, BACKING_SHMEM);
+	build_sight(s, BASE, 32, SEEN_HUGE, FILL_FULL);
+	s->kvm_before = (struct kvm_counts){KVM_SOURCE_VMM, .read_ns = 1, .pages_4k = 32 * 512};
+	s->kvm = s->kvm_before;
+	s->kvm.read_ns += KVM_SAMPLES_APART_NS;
+}
+
+static void tell(struct snapshot *s, gpa_t gpa)
+{
+	struct memslot *slot = malloc(sizeof(*slot));
+
+	assert_non_null(slot);
+	*slot = (struct memslot){.gpa = gpa, .bytes = 32 * BLOCK, .hva = BASE};
+	assert_int_equal(snapshot_take_memslots(s, &slot, 1), 0);
+}
+
+static struct json_object *plan_of(const struct snapshot *s)
+{
+	struct json_object *object;
+	char *json = NULL;
+
+	assert_int_equal(snapshot_to_json(s, false, &json), 0);
+	object = plan(json);
+	free(json);
+	return object;
+}
+
+static void assert_kvm(const struct snapshot *s, const char *findings, bool lacks_sample,
+		       const char *held)
+{
+	struct json_object *object = plan_of(s), *kvm = member(object, "kvm"),
+			   *found = member(kvm, "findings"), *nudge = member(object, "nudge_held");
+	char slugs[256] = "";
+
+	for (size_t i = 0; i < json_object_array_length(found); i++) {
+		strcat(slugs, i ? " " : "");
+		strcat(slugs, text(json_object_array_get_idx(found, i), "reason"));
+	}
+	assert_string_equal(slugs, findings);
+	assert_string_equal(text(kvm, "source"), "vmm");
+	assert_int_equal(number(kvm, "mapped_bytes"), 32 * BLOCK);
+	assert_int_equal(number(kvm, "pages_4k"), 32 * 512);
+	assert_int_equal(json_object_get_boolean(member(kvm, "lacks_sample")), lacks_sample);
+	if (held)
+		assert_string_equal(text(nudge, "reason"), held);
+	else
+		assert_null(nudge);
+	json_object_put(object);
+}
+
+static void test_plan_has_kvms_view(void **state)
+{
+	struct snapshot s;
+
+	(void)state;
+	begin_small(&s);
+	assert_kvm(&s, "kvm-small-under-huge-host", false, "memslots-not-told");
+	tell(&s, 0);
+	assert_kvm(&s, "kvm-small-under-huge-host", false, NULL);
+	s.nudge_held = REASON_NUDGED_IN_VAIN;
+	assert_kvm(&s, "kvm-small-under-huge-host", false, "nudged-in-vain");
+	s.kvm.read_ns--;
+	assert_kvm(&s, "", true, "nothing-to-nudge");
+	s.is_migrating = ANSWER_YES;
+	assert_kvm(&s, "dirty-logging-on", false, "dirty-logging-on");
+	s.is_migrating = ANSWER_NO;
+	tell(&s, PAGE);
+	assert_kvm(&s, "slot-not-congruent", false, "nothing-to-nudge");
+	s.policy.nudge = NUDGE_OFF;
+	assert_kvm(&s, "slot-not-congruent", false, "policy-off");
+	snapshot_clear(&s);
+}
+
+/* What memslots explain is known without a count. */
+static void test_plan_has_findings_without_counts(void **state)
+{
+	struct json_object *object, *kvm;
+	struct snapshot s;
+
+	(void)state;
+	begin_small(&s);
+	s.kvm = (struct kvm_counts){.source = KVM_SOURCE_NONE};
+	object = plan_of(&s);
+	assert_null(member(object, "kvm"));
+	assert_string_equal(text(member(object, "nudge_held"), "cure"),
+			    reason_cure(REASON_MEMSLOTS_NOT_TOLD));
+	json_object_put(object);
+	tell(&s, PAGE);
+	object = plan_of(&s);
+	kvm = member(object, "kvm");
+	assert_string_equal(text(kvm, "source"), "none");
+	assert_int_equal(json_object_array_length(member(kvm, "findings")), 1);
+	json_object_put(object);
+	snapshot_clear(&s);
 }
 
 /* What the daemon decided is what the operator gets from its snapshot. */
@@ -316,6 +418,8 @@ int main(void)
 		cmocka_unit_test(test_plan_has_totals),
 		cmocka_unit_test(test_plan_has_runs),
 		cmocka_unit_test(test_plan_has_actions),
+		cmocka_unit_test(test_plan_has_kvms_view),
+		cmocka_unit_test(test_plan_has_findings_without_counts),
 		cmocka_unit_test(test_written_snapshots_are_planned_alike),
 		cmocka_unit_test(test_memslots_that_nobody_told),
 		cmocka_unit_test(test_memslots_are_judged),

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The judgement on what KVM maps of a VM, beside what the host maps (lib/core/kvm_view.h). */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reason.h"
+
+struct kvm_finding {
+	enum reason reason;
+	/* That KVM maps by small pages for this reason; nx-split: at most. Of what memslots explain
+	 * (slots_view.h): what is resident, whether KVM maps it already or not. */
+	uint64_t bytes;
+};
+
+/* nx-split, one of dirty-logging-on and kvm-small-under-huge-host, and three of memslots. */
+enum { KVM_FINDINGS_MAX = 5 };
+
+struct kvm_view {
+	bool is_known;	       /* else the sums below are 0 */
+	uint64_t mapped_bytes; /* memory that both SMM and a guest's own guests map counts twice */
+	uint64_t huge_bytes;   /* by 2 MiB and 1 GiB */
+	/* By small pages, and neither memslots nor nx-split explain it. */
+	uint64_t unexplained_bytes;
+	uint16_t coverage_bp; /* of mapped_bytes; rounded down; 0 of nothing */
+	/* By this sample alone there would be kvm-small-under-huge-host, which takes two. */
+	bool lacks_sample;
+	size_t n_findings;
+	struct kvm_finding findings[KVM_FINDINGS_MAX];
+};
