@@ -23,6 +23,8 @@
 #include "cleanup.h"
 #include "driver.h"
 #include "hostfacts.h"
+#include "kvm_debugfs.h"
+#include "kvm_view.h"
 #include "parse.h"
 #include "report_json.h"
 
@@ -93,17 +95,19 @@ static struct json_object *regions_json(const struct snapshot *s)
 	return list;
 }
 
+static void drop_words(struct json_object *o)
+{
+	json_object_object_del(o, "sentence");
+	json_object_object_del(o, "cure");
+}
+
 static struct json_object *runs_json(const struct diagnosis *d)
 {
 	struct json_object *list = runs_to_json(d->runs, d->n_runs);
 
 	assert_non_null(list);
-	for (size_t i = 0; i < d->n_runs; i++) {
-		struct json_object *run = json_object_array_get_idx(list, i);
-
-		json_object_object_del(run, "sentence");
-		json_object_object_del(run, "cure");
-	}
+	for (size_t i = 0; i < d->n_runs; i++)
+		drop_words(json_object_array_get_idx(list, i));
 	return list;
 }
 
@@ -127,13 +131,32 @@ static struct json_object *identity_json(const struct vm *vm)
 	return o;
 }
 
-static struct json_object *vm_json(const struct driver_vm *vm)
+/* Of one sample: a record has no other. */
+static struct json_object *kvm_json(struct sys *sys, struct driver_vm *vm)
+{
+	struct snapshot *s = &vm->snapshot;
+	struct json_object *o, *findings;
+	struct kvm_view view;
+
+	if (kvm_debugfs_read(sys, &vm->process, &s->kvm) < 0)
+		return NULL;
+	view = kvm_view_of(s, &vm->diagnosis.totals);
+	o = json_object_new_object();
+	assert_int_equal(kvm_add_to_json(o, &s->kvm, &view), 0);
+	findings = json_object_object_get(o, "findings");
+	for (size_t i = 0; i < json_object_array_length(findings); i++)
+		drop_words(json_object_array_get_idx(findings, i));
+	return o;
+}
+
+static struct json_object *vm_json(struct sys *sys, struct driver_vm *vm)
 {
 	struct json_object *o = identity_json(&vm->snapshot.vm);
 
 	json_object_object_add(o, "regions", regions_json(&vm->snapshot));
 	json_object_object_add(o, "totals", totals_to_json(&vm->diagnosis.totals));
 	json_object_object_add(o, "runs", runs_json(&vm->diagnosis));
+	json_object_object_add(o, "kvm_view", kvm_json(sys, vm));
 	json_object_object_add(o, "plan", actions_to_json(vm->plan.actions, vm->plan.n_actions));
 	return o;
 }
@@ -171,7 +194,7 @@ static struct json_object *look_at_vm(struct record *r, pid_t pid)
 
 	driver_vm_init(&vm, pid, &policy);
 	assert_int_equal(driver_cycle(&r->d, &vm), 0);
-	o = vm_json(&vm);
+	o = vm_json(&r->d.sys, &vm);
 	driver_vm_clear(&vm);
 	return o;
 }
