@@ -17,50 +17,30 @@
 
 #include "mountinfo.h"
 #include "storagefacts.h"
+#include "tree.h"
 
 enum { SECTOR = 512 };
 
 struct tree {
-	char path[64];
+	char path[TREE_PATH_MAX];
 	struct sys sys;
 	int fd; /* a file below it, whose device the tree describes */
 	unsigned int major, minor;
 };
 
-static void make_directories(const char *path)
-{
-	char copy[256];
-
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdir(copy, 0700);
-		*slash = '/';
-	}
-}
-
 static void put(struct tree *t, const char *name, const char *text)
 {
-	char path[256];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", t->path, name);
-	make_directories(path);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
+	tree_put(t->sys.rootfd, name, text);
 }
 
 /* /sys/dev/block/MAJOR:MINOR */
 static void put_device(struct tree *t, const char *directory)
 {
-	char path[256], target[128];
+	char path[64], target[128];
 
-	(void)snprintf(path, sizeof(path), "%s/sys/dev/block/%u:%u", t->path, t->major, t->minor);
-	make_directories(path);
+	(void)snprintf(path, sizeof(path), "sys/dev/block/%u:%u", t->major, t->minor);
 	(void)snprintf(target, sizeof(target), "../../%s", directory);
-	assert_int_equal(symlink(target, path), 0);
+	tree_put_link(t->sys.rootfd, path, target);
 }
 
 static void put_mount(struct tree *t, const char *type, const char *options)
@@ -79,10 +59,8 @@ static int start(void **state)
 	struct tree *t = calloc(1, sizeof(*t));
 	struct stat st;
 
-	(void)snprintf(t->path, sizeof(t->path), "/tmp/thpd-storage-XXXXXX");
-	assert_non_null(mkdtemp(t->path));
 	t->sys = (struct sys)SYS_INIT;
-	t->sys.rootfd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	t->sys.rootfd = tree_open(t->path, "storage");
 	put(t, "file", "");
 	t->fd = openat(t->sys.rootfd, "file", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(fstat(t->fd, &st), 0);
@@ -95,12 +73,10 @@ static int start(void **state)
 static int stop(void **state)
 {
 	struct tree *t = *state;
-	char command[128];
 
 	(void)close(t->fd);
 	(void)close(t->sys.rootfd);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", t->path);
-	assert_int_equal(system(command), 0);
+	tree_remove(t->path);
 	free(t);
 	return 0;
 }
