@@ -110,13 +110,12 @@ static void find_in_slots(const struct slots_view *slots, const struct totals *t
 		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes);
 }
 
-static void find_small_for_long(const struct snapshot *s, const struct totals *t,
-				const struct forever_small *except, struct kvm_view *v)
+static void find_small_for_long(const struct snapshot *s, uint64_t bytes, struct kvm_view *v)
 {
 	if (!has_two_samples(s))
 		v->lacks_sample = true;
-	else if (is_small(s->kvm_before, t->resident_bytes, except))
-		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, v->unexplained_bytes);
+	else if (v->is_small_for_long)
+		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, bytes);
 }
 
 static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
@@ -125,17 +124,21 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 	const struct forever_small except = forever_small_of(slots);
 	uint64_t small = v->mapped_bytes - v->huge_bytes,
 		 split = min_u64(bytes_of(s->kvm.nx_splits, SHIFT_2M), small);
-	bool is_split = split > 0 && is_at_least(split, t->resident_bytes, NX_NOTICEABLE_BP);
-	uint64_t explained = sat_add_u64(except.mapped_bytes, is_split ? split : 0);
+	bool is_split = split > 0 && is_at_least(split, t->resident_bytes, NX_NOTICEABLE_BP),
+	     is_small_now = seems_small(s, t, &except);
+	uint64_t unexplained;
 
-	v->unexplained_bytes = sat_sub_u64(small, explained);
+	v->curable_bytes = sat_sub_u64(small, except.mapped_bytes);
+	v->is_small_for_long = is_small_now && has_two_samples(s) &&
+			       is_small(s->kvm_before, t->resident_bytes, &except);
+	unexplained = sat_sub_u64(v->curable_bytes, is_split ? split : 0);
 	if (is_split)
 		add_finding(v, REASON_NX_SPLIT, split);
 	/* While a log is on, small pages are what it is made of. */
 	if (s->is_migrating == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
-	else if (v->unexplained_bytes > 0 && seems_small(s, t, &except))
-		find_small_for_long(s, t, &except, v);
+	else if (unexplained > 0 && is_small_now)
+		find_small_for_long(s, unexplained, v);
 	find_in_slots(slots, t, v);
 }
 

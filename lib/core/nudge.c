@@ -50,12 +50,11 @@ static enum reason held_by_guards(const struct snapshot *s)
 	return is_logged(s) ? REASON_DIRTY_LOGGING_ON : REASON_NONE;
 }
 
+/* What was split for the guest's code counts: KVM looks at a part of it once a minute whether the
+ * guest still executes it, and takes an hour for all of it. */
 static bool has_evidence(const struct kvm_view *view)
 {
-	for (size_t i = 0; i < view->n_findings; i++)
-		if (view->findings[i].reason == REASON_KVM_SMALL_UNDER_HUGE_HOST)
-			return true;
-	return false;
+	return view->is_small_for_long && view->curable_bytes > 0;
 }
 
 enum reason nudge_held_by_history(const struct nudge_history *h, uint64_t now_ns)
@@ -94,7 +93,7 @@ void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t
 		.has_nudged = true,
 		.nudged_ns = now_ns,
 		.awaits_verdict = before->is_known,
-		.verdict = {.small_before_bytes = before->unexplained_bytes,
+		.verdict = {.small_before_bytes = before->curable_bytes,
 			    .huge_before_bytes = before->huge_bytes},
 	};
 }
@@ -103,7 +102,7 @@ void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t
 static bool is_mapped_again(const struct nudge_verdict *v, const struct kvm_view *view)
 {
 	uint64_t before = sat_add_u64(v->small_before_bytes, v->huge_before_bytes),
-		 after = sat_add_u64(view->unexplained_bytes, view->huge_bytes);
+		 after = sat_add_u64(view->curable_bytes, view->huge_bytes);
 
 	return after >= before / 4;
 }
@@ -126,7 +125,7 @@ bool nudge_observe(struct nudge_history *h, const struct snapshot *s, const stru
 	if (!h->awaits_verdict || !view->is_known || s->kvm.read_ns < h->nudged_ns ||
 	    s->kvm.read_ns - h->nudged_ns < KVM_SAMPLES_APART_NS || !is_mapped_again(v, view))
 		return false;
-	v->small_after_bytes = view->unexplained_bytes;
+	v->small_after_bytes = view->curable_bytes;
 	v->huge_after_bytes = view->huge_bytes;
 	v->is_known = true;
 	v->is_vain = is_vain(v);

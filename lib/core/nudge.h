@@ -11,7 +11,7 @@
 struct nudge_verdict {
 	bool is_known; /* there is a sample from after it that says something */
 	bool is_vain;  /* less than a tenth of what was small is huge now */
-	/* By small pages that nothing known explains, and by huge ones. */
+	/* By small pages that could be huge, and by huge ones. */
 	uint64_t small_before_bytes, huge_before_bytes;
 	uint64_t small_after_bytes, huge_after_bytes;
 };

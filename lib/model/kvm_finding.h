@@ -23,8 +23,12 @@ struct kvm_view {
 	bool is_known;	       /* else the sums below are 0 */
 	uint64_t mapped_bytes; /* memory that both SMM and a guest's own guests map counts twice */
 	uint64_t huge_bytes;   /* by 2 MiB and 1 GiB */
-	/* By small pages, and neither memslots nor nx-split explain it. */
-	uint64_t unexplained_bytes;
+	/* By small pages, and memslots do not explain it: with what is split for the guest's code,
+	 * which stays split when the guest does not execute it any more. */
+	uint64_t curable_bytes;
+	/* It is most of what KVM maps, and has been for a while, of a VM that is huge on the host.
+	 */
+	bool is_small_for_long;
 	uint16_t coverage_bp; /* of mapped_bytes; rounded down; 0 of nothing */
 	/* By this sample alone there would be kvm-small-under-huge-host, which takes two. */
 	bool lacks_sample;

@@ -233,6 +233,30 @@ static void code_of_the_guest_is_split(void **state)
 	assert_finding(&v, 0, REASON_NX_SPLIT, 202);
 }
 
+/* The guest may have executed it once: whatever is small for whatever reason but its place. */
+static void what_could_be_huge_has_been_small_for_long(void **state)
+{
+	struct totals t;
+	struct snapshot s = begin(&t);
+	struct kvm_view v;
+
+	(void)state;
+	for (unsigned int splits = 0; splits <= 101; splits += 25) {
+		s.kvm.nx_splits = splits;
+		v = kvm_view_of(&s, &t);
+		assert_true(v.is_small_for_long);
+		assert_int_equal(v.curable_bytes, 202 * MIB);
+	}
+	s.kvm_before.read_ns++;
+	v = kvm_view_of(&s, &t);
+	assert_false(v.is_small_for_long);
+	assert_int_equal(v.curable_bytes, 202 * MIB);
+	s = (struct snapshot)SNAPSHOT_INIT;
+	v = kvm_view_of(&s, &t);
+	assert_false(v.is_small_for_long);
+	assert_int_equal(v.curable_bytes, 0);
+}
+
 static void a_new_sample_makes_the_last_one_the_one_before(void **state)
 {
 	struct snapshot s = SNAPSHOT_INIT;
@@ -265,6 +289,7 @@ int main(void)
 		cmocka_unit_test(a_second_sample_is_wanted_only_where_it_decides),
 		cmocka_unit_test(a_migration_is_the_reason),
 		cmocka_unit_test(code_of_the_guest_is_split),
+		cmocka_unit_test(what_could_be_huge_has_been_small_for_long),
 		cmocka_unit_test(a_new_sample_makes_the_last_one_the_one_before),
 	};
 

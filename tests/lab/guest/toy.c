@@ -8,6 +8,7 @@
  *   store    the next generation of words, one a page
  *   update   the same, each word checked before
  *   check    each word
+ *   execute  nothing but a return, once in each 2 MiB
  *   loop     `ok` at once, then updates until the next line
  *   any other line, as `halt`: nothing
  *
@@ -27,7 +28,10 @@ enum {
 	COM1_IRQ = 4,
 	BIOS_FIRST_VECTOR = 8, /* where the firmware has put IRQ 0 */
 	PAGE = 4096,
+	BLOCK = 2 << 20,
 	FIRST = 4 << 20,
+	BESIDE_WORD = 8,
+	RET = 0xc3,
 };
 
 /* Multiboot 0.6.96: magic, flags (memory sizes wanted), checksum. */
@@ -201,6 +205,14 @@ static void store(bool is_checked)
 	passes++;
 }
 
+static void execute(void)
+{
+	for (uint32_t at = FIRST + BESIDE_WORD; at < end; at += BLOCK) {
+		*(volatile uint8_t *)at = RET;
+		((void (*)(void))at)();
+	}
+}
+
 static void obey(char command)
 {
 	switch (command) {
@@ -210,6 +222,9 @@ static void obey(char command)
 		break;
 	case 'c':
 		check();
+		break;
+	case 'e':
+		execute();
 		break;
 	case 'l':
 		say("ok\n");
