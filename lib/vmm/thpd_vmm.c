@@ -12,6 +12,9 @@
 #include "registry.h"
 #include "uplink.h"
 
+/* Of libthpd-vmm-preload.so, where that is loaded: else NULL, in a static program always. */
+__attribute__((weak, visibility("default"))) void thpd_vmm_preload_yield(void);
+
 struct thpd_vmm {
 	struct registry registry;
 	struct uplink uplink;
@@ -32,6 +35,8 @@ int thpd_vmm_new(struct thpd_vmm **ret)
 		free(v);
 		return e;
 	}
+	if (thpd_vmm_preload_yield)
+		thpd_vmm_preload_yield();
 	*ret = v;
 	return 0;
 }

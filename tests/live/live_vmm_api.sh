@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A VMM whose author linked libthpd-vmm as it was installed, dynamically and statically: what thpd's end is told is what the VMM did,
-# thpd may come late and go, an impostor is told nothing, and the memory is huge.
+# thpd may come late and go, an impostor is told nothing, and the memory is huge. The same with thpd itself, which shows the
+# slots and has the VM nudged; and in a VMM that is preloaded as well.
 # shellcheck disable=SC2317,SC2016  # commands are called by name; variables are the inner shell's
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,14 +25,15 @@ install_root() {
 		unitdir=/usr/lib/systemd/system install
 }
 
-# build_author NAME [WORD...]: as its author would; the words for the compiler
+# build_author dynamic|static|archive: as its author would; archive: but for the library a dynamic one
 build_author() {
-	local name=$1 flags
-	shift
+	local how=() flags
+	[ "$1" != static ] || how=(-static)
 	flags=$(PKG_CONFIG_SYSROOT_DIR=$T/root PKG_CONFIG_LIBDIR=$T/root/usr/lib/pkgconfig PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 \
-		PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs ${1:+-"$1"} libthpd-vmm) || return 1
+		PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config --cflags --libs "${how[@]/#/-}" libthpd-vmm) || return 1
+	[ "$1" != archive ] || flags=${flags/-lthpd-vmm/-l:libthpd-vmm.a}
 	# shellcheck disable=SC2086  # words
-	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror "$@" -iquote "$here" -o "$T/bin/$name" \
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror "${how[@]}" -iquote "$here" -o "$T/bin/$1" \
 		"$here/author/author.c" $flags
 }
 
@@ -126,14 +128,59 @@ lives() { # TEXT
 	ok "$1: nor is it as the first was" end_says flags 0 'ok flags=0'
 }
 
-live_begin make pkg-config cc setpriv
+# --- with thpd itself ----------------------------------------------------------------------------
+
+kvm_is() { # FIELD VALUE
+	is_equal "$(vm_field "${HOLDER_PID[V]}" ".kvm$1")" "$2"
+}
+
+is_known() {
+	kvm_is .registry.complete true
+}
+
+# slots_are I,N...: as thpctl shows them is how they were set, and there are no others
+slots_are() {
+	local ram expected='' shown slot space gpa size hva rest
+	ram=$((16#$(sed -n 's/^\([0-9a-f]*\)-.* rw-s .*memfd:ram.*/\1/p' "/proc/${HOLDER_PID[V]}/maps")))
+	for slot in "$@"; do
+		gpa=$((${slot%,*} << 21))
+		expected+="${slot%,*} 0 $gpa $((${slot#*,} << 20)) $((ram + gpa))"$'\n'
+	done
+	shown=$(ctl memslots "${HOLDER_PID[V]}" --bytes --no-legend) || return 1
+	shown=$(while read -r slot space gpa size hva rest; do
+		echo "$slot $space $((gpa)) $((size)) $((hva))"
+	done <<<"$shown" | sort -n)
+	is_equal "$shown"$'\n' "$expected"
+}
+
+# shows I,N...: sooner or later
+shows() {
+	wait_until "$DEADLINE" slots_are "$@" && return
+	ctl memslots "${HOLDER_PID[V]}" --bytes
+	return 1
+}
+
+is_served() { # TEXT
+	ok "$1: it sets slots" vmm set 0 20
+	ok "$1: and another one" vmm set 10 44
+	ok "$1: it makes dirty logs cheap" vmm cheap
+	ok "$1: thpd knows of it" wait_until "$DEADLINE" is_known
+	ok "$1: and shows these, and no others" shows 0,20 10,44
+	ok "$1: by the author's library" kvm_is .registry.library "$("$THPD_BUILD/thpd" --version | awk '{ print $2; exit }')"
+	ok "$1: it is nudged" ctl nudge "${HOLDER_PID[V]}" --wait
+	ok "$1: both of them" kvm_is '.nudge|"\(.result) \(.slots)"' "done 2"
+	ok "$1: by no thread of the library's" n_threads_is_one
+}
+
+live_begin make pkg-config cc setpriv jq
 [ -x "$THPD_BUILD/tests/live/slot_end" ] || skip_all "tests/live/slot_end is not built (make live-programs)"
 [ -w /dev/kvm ] || skip_all "there is no /dev/kvm"
 install -m 755 "$THPD_BUILD/tests/live/slot_end" "$T/bin/slot_end"
 SOCKET=$T/run/vmm
 ok "make install" install_root || exit 1
 ok "the author's VMM builds" build_author dynamic || exit 1
-ok "and statically, too" build_author static -static || exit 1
+ok "and statically, too" build_author static || exit 1
+ok "and with the archive only" build_author archive || exit 1
 
 # --- with thpd -----------------------------------------------------------------------------------
 
@@ -164,6 +211,38 @@ ok "another comes" start_end
 ok "another comes: it is told all anew" told
 stop_holder E
 stop_holder V
+
+# --- with thpd itself ----------------------------------------------------------------------------
+
+write_test_config '' '' "Comm=${HOLDER_COMM}V"
+ok "thpd itself starts" start_thpd || exit 1
+ok "thpd itself: the VMM starts" start_vmm dynamic || exit 1
+is_served "thpd itself"
+ok "thpd itself: a slot goes" vmm set 10 0
+ok "thpd itself: it is not shown any more" shows 0,20
+ok "thpd itself: it stops" stop_thpd
+ok "thpd itself: meanwhile there is another slot" vmm set 12 2
+ok "thpd itself: it starts anew" start_thpd || exit 1
+ok "thpd itself: it shows what there is now" shows 0,20 12,2
+quit() { printf 'quit\n' >&"${HOLDER_IN[V]}"; }
+ok "thpd itself: the VMM ends" quit
+ok "thpd itself: it is not there any more" wait_until "$DEADLINE" is_not vm_is_listed "${HOLDER_PID[V]}"
+stop_holder V
+
+# --- a VMM that is preloaded as well: one of the two tells ----------------------------------------
+
+for how in dynamic archive; do
+	ok "$how, preloaded: the VMM starts" start_vmm $how LD_PRELOAD="$T/root/usr/lib/libthpd-vmm-preload.so" || exit 1
+	is_served "$how, preloaded"
+	ok "$how, preloaded: another VM takes the place of the first" vmm gone
+	ok "$how, preloaded: it has a slot" vmm set 3 2
+	ok "$how, preloaded: thpd shows that" shows 3,2
+	ok "$how, preloaded: the author leaves the library" vmm free
+	ok "$how, preloaded: thpd is told nothing any more" wait_until "$DEADLINE" kvm_is .registry null
+	ok "$how, preloaded: and the VM goes on" vmm set 6 2
+	stop_holder V
+done
+ok "thpd itself: it stops on SIGTERM with status 0" stop_thpd
 
 # --- an impostor ---------------------------------------------------------------------------------
 

@@ -12,6 +12,10 @@
  * memory: it is known by its pid, and closes what it likes. dup2() onto one of the library's own,
  * which nobody has been given by the kernel, is done as asked, and may end the connection.
  *
+ * A VMM that is linked with the library of thpd-vmm.h tells by that, and not by this one as well:
+ * thpd takes one connection of a process; and an ioctl that is recorded by both would be made under
+ * both locks, which fork() might draw in the other order.
+ *
  * A VM that came otherwise, from another library's raw call or over a socket, is told of as soon as
  * it is given a memslot, as one of which not all is known. */
 
@@ -38,7 +42,8 @@ static struct {
 	kvm_thread_create *create;
 	bool is_off;
 	pthread_once_t once;
-	atomic_bool is_serving;
+	atomic_bool is_serving;	 /* the registry and the connection are there */
+	atomic_bool has_yielded; /* nothing is told any more */
 	struct registry registry;
 	struct uplink uplink;
 } kvm = {.once = PTHREAD_ONCE_INIT};
@@ -60,9 +65,13 @@ static void *serve(void *argument)
 
 	(void)argument;
 	prctl(PR_SET_NAME, "thpd-vmm");
-	while (epoll_wait(uplink_fd(&kvm.uplink), &event, 1, -1) >= 0 || errno == EINTR)
+	while (!atomic_load(&kvm.has_yielded) &&
+	       (epoll_wait(uplink_fd(&kvm.uplink), &event, 1, -1) >= 0 || errno == EINTR))
 		uplink_dispatch(&kvm.uplink);
-	return NULL; /* somebody has closed it: there is nothing to wait for */
+	/* Otherwise somebody has closed it: there is nothing to wait for. */
+	if (atomic_load(&kvm.has_yielded))
+		uplink_done(&kvm.uplink);
+	return NULL;
 }
 
 static bool thread_start(void)
@@ -99,11 +108,26 @@ static void start(void)
 	atomic_store(&kvm.is_serving, true);
 }
 
+static bool tells_nothing(void)
+{
+	return kvm.is_off || atomic_load(&kvm.has_yielded);
+}
+
 static bool begin(void)
 {
-	if (!kvm.is_off)
-		pthread_once(&kvm.once, start);
+	if (tells_nothing())
+		return false;
+	pthread_once(&kvm.once, start);
 	return atomic_load(&kvm.is_serving);
+}
+
+void kvm_calls_yield(void)
+{
+	atomic_store(&kvm.has_yielded, true);
+	if (!atomic_load(&kvm.is_serving))
+		return;
+	registry_remove_range(&kvm.registry, 0, INT_MAX);
+	uplink_wake(&kvm.uplink);
 }
 
 /* --- what the VMM does ----------------------------------------------------------------------- */
@@ -136,7 +160,7 @@ int kvm_calls_ioctl(int fd, unsigned long request, void *argument)
 
 	if (request == KVM_CREATE_VM)
 		return create_vm(fd, argument);
-	if (kvm.is_off || !registry_wants(request))
+	if (tells_nothing() || !registry_wants(request))
 		return kvm.ask(fd, request, argument);
 	if ((!atomic_load(&kvm.is_serving) || !registry_knows(&kvm.registry, fd)) && is_vm(fd) &&
 	    begin())

@@ -14,6 +14,10 @@ typedef int kvm_thread_create(pthread_t *, const pthread_attr_t *, void *(*)(voi
 /* How ioctls are made and threads started; reads the environment. Before that nothing is told. */
 void kvm_calls_init(registry_ask *ask, kvm_thread_create *create);
 
+/* The VMM tells thpd by itself (thpd-vmm.h), from now on: the thread ends, and nothing is told any
+ * more by it. errno stays. */
+void kvm_calls_yield(void);
+
 /* Makes the ioctl. */
 int kvm_calls_ioctl(int fd, unsigned long request, void *argument);
 

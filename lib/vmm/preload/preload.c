@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What LD_PRELOAD puts before the C library's functions, and nothing else: each looks whether the
- * call concerns thpd, and otherwise makes it as it came. */
+/* What LD_PRELOAD puts before the C library's functions: each looks whether the call concerns thpd,
+ * and otherwise makes it as it came. And one of its own. */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -143,6 +143,13 @@ INTERPOSED int dup3(int from, int to, int flags)
 {
 	(void)kvm_calls_may_close(to);
 	return next_dup3 ? next_dup3(from, to, flags) : (int)syscall(SYS_dup3, from, to, flags);
+}
+
+/* For thpd_vmm_new() of libthpd-vmm, which looks whether it is there. */
+INTERPOSED void thpd_vmm_preload_yield(void);
+INTERPOSED void thpd_vmm_preload_yield(void)
+{
+	kvm_calls_yield();
 }
 
 INTERPOSED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,

@@ -71,7 +71,7 @@ static void *map_ram(void)
 static int vm_make(void)
 {
 	a.vm = ioctl(a.kvm, KVM_CREATE_VM, 0);
-	return a.vm < 0 ? -errno : thpd_vmm_add(a.thpd, a.vm);
+	return a.vm < 0 ? -errno : 0;
 }
 
 /* --- commands -------------------------------------------------------------------------------- */
@@ -164,7 +164,9 @@ static int do_gone(const long *unused)
 	if (close(a.vm) < 0)
 		return -errno;
 	memset(a.slots, 0, sizeof(a.slots));
-	return vm_make();
+	if (vm_make() < 0)
+		return -errno;
+	return thpd_vmm_add(a.thpd, a.vm);
 }
 
 static int do_fork(const long *unused)
@@ -259,7 +261,8 @@ int main(void)
 	(void)setvbuf(stdin, NULL, _IONBF, 0); /* what poll() would not see */
 	a.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	a.ram = map_ram();
-	if (a.kvm < 0 || a.ram == MAP_FAILED || thpd_vmm_new(&a.thpd) < 0 || vm_make() < 0) {
+	if (a.kvm < 0 || a.ram == MAP_FAILED || vm_make() < 0 || thpd_vmm_new(&a.thpd) < 0 ||
+	    thpd_vmm_add(a.thpd, a.vm) < 0) {
 		perror("author");
 		return 1;
 	}
