@@ -89,6 +89,11 @@ chmod 755 "$T" "$T/run" "$T/bin"
 write_test_config ''
 ok "a VMM starts that says nothing" start_holder vmm-b --size=64
 ok "a VMM starts that will" start_vmm vmm-a
+start_twins() {
+	local i
+	for i in 1 2 3; do start_vmm "vmm-i$i" 1 && start_vmm "vmm-j$i" 1 || return 1; done
+}
+ok "processes start that are small for long" start_twins
 ok "thpd starts" start_thpd || exit 1
 ok "the socket is there for all" is_equal "$(stat -c %a "$T/run/vmm")" 666
 ok "thpd finds the one that says nothing" wait_until "$THPD_DEADLINE" is_found vmm-b
@@ -213,6 +218,42 @@ ok "..." holder vmm-n honest
 ok "and known" wait_until "$THPD_DEADLINE" kvm_is vmm-n .registry.complete true
 ok "they go" holder vmm-c unswarm
 stop_holder vmm-c
+
+# --- who connects is examined at once, and that once -------------------------------------------------
+
+# In one answer: the second one has the lower pid, and would be found before it by one and the same pass.
+is_found_alone() { # NAME OTHER
+	jq -e --argjson one "${HOLDER_PID[$1]}" --argjson other "${HOLDER_PID[$2]}" \
+		'[.vms[].pid] | index($one) != null and index($other) == null' "$T/seen.json"
+}
+sees() { # NAME
+	ctl status --json >"$T/seen.json" && jq -e --argjson pid "${HOLDER_PID[$1]}" 'any(.vms[]; .pid == $pid)' "$T/seen.json"
+}
+# Both have become VMs. A pass over all processes, which is made every ten seconds, finds both: another try.
+who_connects_is_found_first() {
+	local i
+	for i in 1 2 3; do
+		holder "vmm-i$i" grow 80 && holder "vmm-j$i" grow 80 && holder "vmm-j$i" connect || return 1
+		wait_until "$THPD_DEADLINE" sees "vmm-j$i" || return 1
+		! is_found_alone "vmm-j$i" "vmm-i$i" || return 0
+	done
+	return 1
+}
+adopted() { ctl status --json | jq .host.counters.vms_adopted; }
+HOLDER_WRAP=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+ok "a process of another user starts that is no VM" start_vmm pest
+HOLDER_WRAP=()
+before=$(adopted)
+ok "it connects again and again" holder pest pester 500
+ok "it is no VM for that" is_equal "$(adopted)" "$before"
+ok "nor is it worth a line in the log" is_not thpd_log_has "pid ${HOLDER_PID[pest]} "
+pester_on() { printf 'pester 100000\n' >&"${HOLDER_IN[pest]}"; }
+ok "it goes on" pester_on
+ok "a VM that connects is found at once in spite of it" who_connects_is_found_first
+ok "thpd has not grown" thpd_is_small
+ok "thpd serves the others" thpd_serves_another
+ok "who is honest was not touched by it" holder vmm-a open
+for name in pest vmm-{i,j}{1,2,3}; do stop_holder "$name"; done
 
 ok "a VMM connects again and again" start_vmm vmm-r
 ok "..." wait_until "$THPD_DEADLINE" is_found vmm-r

@@ -33,8 +33,9 @@
  *                  many slots as there may be: `ok N`: so many were not closed; they stay
  *   unswarm        ends them
  *   mortals COUNT  so many processes that die after 0, 1, 2, ... messages
- *   orphan         a child that keeps the connection outlives the process that made it: thpd
- *                  closes it
+ *   pester COUNT   connects, greets and hangs up so often
+ *   orphan         a child that keeps the connection outlives the process that made it, and goes on
+ *                  speaking: thpd closes it
  *   closed         waits until thpd has closed the connection
  *   open           thpd has not
  *   close
@@ -359,6 +360,29 @@ static void make_mortals(unsigned long count)
 	}
 }
 
+/* A full queue of those who wait to be let in is no failure: connect() waits. */
+static long pester(unsigned long count)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		int fd = dial();
+
+		/* Closed at once where the last one has not been noticed to be gone. */
+		if (fd < 0)
+			return -1;
+		(void)greet(fd);
+		(void)close(fd);
+	}
+	return 0;
+}
+
+static bool speaks_until_closed(int fd)
+{
+	for (int i = 0; i < WAIT_MS / 10; i++)
+		if (!say_vm(fd, 0, 0) || is_closed(fd, 10))
+			return true;
+	return false;
+}
+
 /* The grandchild has what the child connected. */
 static bool is_orphan_closed(void)
 {
@@ -372,7 +396,7 @@ static bool is_orphan_closed(void)
 			_exit(1);
 		if (fork() == 0) {
 			(void)kill(getppid(), SIGKILL);
-			_exit(is_closed(fd, WAIT_MS) ? 0 : 1);
+			_exit(speaks_until_closed(fd) ? 0 : 1);
 		}
 		(void)pause();
 		_exit(1);
@@ -438,6 +462,8 @@ static void obey(const char *word, const unsigned long a[5], const char *how)
 
 	if (strcmp(word, "flood") == 0)
 		n = flood(a[0]);
+	else if (strcmp(word, "pester") == 0)
+		n = pester(a[0]);
 	else if (strcmp(word, "many") == 0)
 		n = connect_often(a[0]);
 	else if (strcmp(word, "swarm") == 0)
