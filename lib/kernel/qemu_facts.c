@@ -45,7 +45,7 @@ static bool status_is_idle(const char *status)
 }
 
 /* A QEMU that never migrated has no status. A status that thpd does not know may be a migration. */
-static int read_migration(struct qmp *q, struct qemu_facts *facts)
+int qemu_facts_read_migration(struct qmp *q, enum answer *ret)
 {
 	_cleanup_json_ struct json_object *answer = NULL;
 	const char *status;
@@ -55,9 +55,9 @@ static int read_migration(struct qmp *q, struct qemu_facts *facts)
 		return r < 0 ? r : 0;
 	status = qmp_text(answer, "status");
 	if (status)
-		facts->is_migrating = status_is_idle(status) ? ANSWER_NO : ANSWER_YES;
+		*ret = status_is_idle(status) ? ANSWER_NO : ANSWER_YES;
 	else if (!qmp_member(answer, "status"))
-		facts->is_migrating = ANSWER_NO;
+		*ret = ANSWER_NO;
 	return 0;
 }
 
@@ -344,7 +344,7 @@ static int read_cmdline(const struct process *p, struct mapper *m)
 
 static int read_numbers(struct qmp *q, struct qemu_facts *facts)
 {
-	int r = read_migration(q, facts);
+	int r = qemu_facts_read_migration(q, &facts->is_migrating);
 
 	if (r == 0)
 		r = read_balloon(q, facts);

@@ -36,4 +36,8 @@ enum {
 int qemu_facts_read(struct sys *sys, const struct qmp_target *target, unsigned int want,
 		    struct qemu_facts *ret, const char **ret_why);
 
+/* Whether it migrates, or is about to; *ret stays as it is where QEMU does not say. 0 or negative:
+ * the session is over. */
+int qemu_facts_read_migration(struct qmp *q, enum answer *ret);
+
 void qemu_facts_clear(struct qemu_facts *facts);

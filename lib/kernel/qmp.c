@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "cleanup.h"
+#include "vm.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -255,8 +256,12 @@ static int take_answer(struct qmp *q, struct json_object *message, struct json_o
 
 	if (!qmp_number(message, "id", &id) || id != q->serial)
 		return -EPROTO;
-	if (json_object_object_get_ex(message, "error", &value))
+	if (json_object_object_get_ex(message, "error", &value)) {
+		const char *words = qmp_text(value, "desc");
+
+		vm_sanitize(q->refusal, sizeof(q->refusal), words ? words : "");
 		return QMP_REFUSED;
+	}
 	if (!json_object_object_get_ex(message, "return", &value))
 		return -EPROTO;
 	*ret = json_object_get(value);

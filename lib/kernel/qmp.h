@@ -28,6 +28,7 @@ enum {
 	QMP_COMMAS_MAX = 32768,	   /* outside of strings; some ten for each vCPU */
 	QMP_EVENTS_MAX = 1024,	   /* of a session */
 	QMP_REFUSED = 1,	   /* QEMU answered with an error of its own */
+	QMP_REFUSAL_MAX = 160,	   /* what is kept of its words */
 };
 
 /* Whom to ask, and by which socket. */
@@ -42,8 +43,9 @@ struct qmp {
 	int fd; /* owned */
 	uint64_t deadline_ns;
 	uint64_t serial;
-	int error;	 /* that ended the session; 0 or negative */
-	const char *why; /* of the error: a static text */
+	int error;		       /* that ended the session; 0 or negative */
+	const char *why;	       /* of the error: a static text */
+	char refusal[QMP_REFUSAL_MAX]; /* QEMU's words for the last QMP_REFUSED, printable; or "" */
 	size_t n_received, n_events;
 	size_t at, end; /* what is not parsed yet */
 	char buffer[8192];

@@ -7,6 +7,7 @@
 
 #include "guest_map.h"
 #include "memdevs.h"
+#include "qemu_dirty_rate.h"
 #include "qmp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -69,6 +70,7 @@ static void try_address(struct memdevs *m, const char *text)
 static void try_cmdline(struct memdevs *m, const char *text, size_t size)
 {
 	m->n = 0;
+	(void)dirty_rate_has_ring(text, size);
 	(void)memdevs_read_cmdline(m, text, size);
 	expect(m->n <= MEMDEVS_MAX);
 	for (size_t i = 0; i < m->n; i++) {

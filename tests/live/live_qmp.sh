@@ -15,6 +15,7 @@ readonly AS_UNIT=(setpriv --inh-caps=-all
 ASK_WRAP=("${AS_UNIT[@]}")
 QEMU=(qemu-system-x86_64)
 VM_WRAP=()
+ACCEL=(-accel tcg)
 VM_PID=''
 VM_START=''
 VM_UID=0
@@ -32,7 +33,7 @@ readonly PLUGGED=(-object memory-backend-memfd,id=m2,size=64M -device pc-dimm,me
 
 start_vm() { # OPTION...
 	rm -f "$T/vm/qmp" "$T/vm/control"
-	"${VM_WRAP[@]}" "${QEMU[@]}" -accel tcg -nodefaults -display none -name guest=vm1,debug-threads=on \
+	"${VM_WRAP[@]}" "${QEMU[@]}" "${ACCEL[@]}" -nodefaults -display none -name guest=vm1,debug-threads=on \
 		-device virtio-balloon-pci -qmp "unix:$T/vm/qmp,server=on,wait=off" \
 		-qmp "unix:$T/vm/control,server=on,wait=off" "$@" >>"$T/qemu.log" 2>&1 &
 	VM_PID=$!
@@ -129,6 +130,48 @@ has_no_map() {
 	ask && cat "$T/told" && ! grep -q '^span\|^cpu' "$T/told" && grep -qx "map whole" "$T/told"
 }
 
+# --- measuring its dirty rate ---------------------------------------------------------------------
+
+measure() {
+	"${ASK_WRAP[@]}" "$THPD_BUILD/tests/live/ask/ask" "$VM_PID" "$VM_UID" "$T/vm/qmp" measure >"$T/told"
+}
+
+told_all() { # LINE...
+	local line
+	cat "$T/told"
+	for line; do grep -qx -- "$line" "$T/told" || return 1; done
+}
+
+# KVM does not run the guest here, but keeps its log.
+is_measured() {
+	measure
+	told_all "enabled yes" "running no" "migrating no" "measuring no" "vhost no" "vfio no" "ring no" "step stopped"
+}
+
+# By the clock that thpd goes by.
+remembers_it() {
+	measure
+	told_all 'measured_s_ago [0-9]\{1,2\}'
+}
+
+has_what_forbids_it() {
+	measure
+	told_all "enabled yes" "vhost yes" "ring yes" "refused: .*dirty-bitmap.*"
+}
+
+with_measuring() { # NAME
+	[ -w /dev/kvm ] || { skip "$1: its dirty rate is measured" "no /dev/kvm"; return; }
+	local ACCEL=(-accel kvm)
+	start_vm -machine q35 -m 256M -S
+	ok "$1: its dirty rate is measured" is_measured
+	ok "$1: and it knows when" remembers_it
+	stop_vm
+	ACCEL=(-accel kvm,dirty-ring-size=4096)
+	start_vm -machine q35 -m 256M -S -netdev user,id=vhost0
+	ok "$1: what speaks against it is seen" has_what_forbids_it
+	stop_vm
+}
+
 # --- tests ---------------------------------------------------------------------------------------
 
 try_version() { # NAME MACHINE...
@@ -143,6 +186,7 @@ try_version() { # NAME MACHINE...
 	start_vm -machine q35 "${TWO_NODES[@]}" "${PLUGGED[@]}"
 	ok "$name: with a DIMM that was plugged in" plugged_is_there
 	stop_vm
+	with_measuring "$name"
 }
 
 migrates() {

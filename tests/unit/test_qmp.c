@@ -107,6 +107,7 @@ static void a_session_is_greeting_questions_and_answers(void **state)
 	answer = NULL;
 	assert_int_equal(ask(&t, &answer), QMP_REFUSED);
 	assert_null(answer);
+	assert_string_equal(t.q.refusal, "no");
 	assert_int_equal(qmp_human(&t.q, "info numa", &text), 0);
 	assert_string_equal(text, "a\r\nb");
 	free(text);
