@@ -254,6 +254,7 @@ static void take_one(struct manager *m, struct guest *g, struct job *j)
 	switch (j->kind) {
 	case JOB_SIGNS:
 	case JOB_SURVEY:
+	case JOB_MEASURE:
 		break;
 	case JOB_LOOK:
 	case JOB_COUNT:
@@ -345,6 +346,7 @@ static void take_signs(struct manager *m, struct guest *g, struct job *j)
 void cycle_give_up(struct manager *m, struct guest *g)
 {
 	g->is_stuck = true;
+	measuring_give_up(m, g);
 	acting_abandon(m, g);
 	executor_cancel(m->executor, g->id);
 }
@@ -384,6 +386,10 @@ void cycle_take_result(struct manager *m, struct guest *g, struct job *j)
 	}
 	if (j->kind == JOB_SIGNS) {
 		take_signs(m, g, j);
+		return;
+	}
+	if (j->kind == JOB_MEASURE) {
+		measuring_take(m, g, j);
 		return;
 	}
 	if (j->err < 0 && j->kind == JOB_SURVEY) {

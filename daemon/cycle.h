@@ -2,8 +2,8 @@
 #pragma once
 
 /* What the parts of a cycle ask of each other: looking.c is its first half, acting.c its second,
- * placing.c knows about nodes, nudging.c comes at its end, cycle.c decides and takes results. What
- * the rest of the manager asks of a cycle is in state.h. */
+ * placing.c knows about nodes, nudging.c and measuring.c come at its end, cycle.c decides and takes
+ * results. What the rest of the manager asks of a cycle is in state.h. */
 
 #include "state.h"
 
@@ -41,6 +41,15 @@ void acting_abandon(struct manager *m, struct guest *g);
 bool nudging_start(struct manager *m, struct guest *g); /* true: cycle_finish() comes later */
 /* Why it would not be nudged as things are; none: it would be. */
 enum reason nudging_foresee(const struct manager *m, const struct guest *g);
+void nudging_note_history(const struct manager *m, struct guest *g); /* into its snapshot */
+struct kvm_view nudging_view(const struct guest *g);
+void nudging_refuse(struct guest *g, enum reason held); /* what is wished for, among others */
+void nudging_end(struct manager *m, struct guest *g);
+
+/* measuring.c */
+bool measuring_start(struct manager *m, struct guest *g); /* true: nudging_end() comes later */
+void measuring_take(struct manager *m, struct guest *g, const struct job *j);
+void measuring_give_up(struct manager *m, struct guest *g); /* its job hangs */
 
 /* placing.c; each does nothing where the VM's nodes are not looked at */
 void placing_judge(struct manager *m, struct guest *g); /* where it lies, where its home is now */

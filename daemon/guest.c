@@ -55,6 +55,11 @@ bool guest_is_tended(const struct guest *g)
 	return !g->is_doomed && (g->snapshot.policy.mode != MODE_OFF || g->is_asked_for);
 }
 
+bool guest_is_measured(const struct guest *g)
+{
+	return g->nudging == NUDGING_TELLING || g->nudging == NUDGING_MEASURING;
+}
+
 /* Its monitor knows best, then its memslots. */
 static void judge_migration(struct guest *g)
 {

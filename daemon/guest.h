@@ -15,6 +15,7 @@
 #include "populate.h"
 #include "process.h"
 #include "pulse.h"
+#include "qemu_dirty_rate.h"
 #include "run.h"
 #include "snapshot.h"
 #include "vmm_peer.h"
@@ -28,7 +29,8 @@
  * While a move to another node is under way, "decide again" is SIGNS first, now and then: where do
  * the vCPUs run?
  *
- * A cycle may end with NUDGE: it is over when the library inside the VMM has answered.
+ * A cycle may end with NUDGE: it is over when the library inside the VMM has answered, or its QEMU,
+ * told by jobs, is done.
  *
  * In every other state but IDLE and WAIT, jobs are in flight; the next step is taken when the last
  * of them is back. */
@@ -43,12 +45,26 @@ enum phase {
 	PHASE_NUDGE,
 };
 
-/* What the library in the VMM was asked, in PHASE_NUDGE. */
+/* What the library in the VMM was asked, in PHASE_NUDGE, or its QEMU told. */
 enum nudging {
 	NUDGING_NONE = 0,
 	NUDGING_COUNTS_BEFORE,
 	NUDGING_ASKED,
 	NUDGING_COUNTS_AFTER,
+	NUDGING_TELLING,   /* QEMU: a job is about to */
+	NUDGING_MEASURING, /* QEMU does; it is asked now and then whether it is done */
+};
+
+/* What came of the last nudge. */
+struct last_nudge {
+	bool is_set;
+	enum nudge_means means;
+	struct vmm_answer answer; /* of the library */
+	/* Of QEMU: */
+	enum dirty_rate_step step;
+	int err;		       /* of FAILED: a negative errno; 0: it made no sense */
+	uint64_t took_ns;	       /* until its end was seen */
+	char refusal[QMP_REFUSAL_MAX]; /* of REFUSED */
 };
 
 struct last_action {
@@ -93,10 +109,11 @@ struct guest {
 	struct vmm_peer *library;	 /* not owned: the connection of its process; NULL: none */
 	struct nudge_history nudge;
 	enum nudging nudging;
-	struct vmm_answer last_nudge;
-	bool has_last_nudge;
+	struct last_nudge last_nudge;
+	uint64_t measuring_ns,
+		measure_due_ns;	   /* NUDGING_MEASURING: since when; when to ask again */
 	enum reason nudge_refused; /* why what was wished for last was not done; none: it was */
-	bool has_told;		   /* once: it is not logged each time that it connects */
+	bool has_told;		   /* once: not logged each time, and never nudged by QEMU */
 	bool has_news;		   /* it told more than the snapshot has */
 	const struct rule *rule;   /* into the config; NULL = main policy */
 	struct last_action last_action;
@@ -140,6 +157,9 @@ struct guest *guest_free(struct guest *g);
 
 /* Not one whose policy is off and whom nobody asks for. */
 bool guest_is_tended(const struct guest *g);
+
+/* It is nudged by its QEMU now. */
+bool guest_is_measured(const struct guest *g);
 
 /* Puts the rule's (or the main) policy into the snapshot, keeping what is not configuration
  * (pause). */

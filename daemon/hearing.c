@@ -79,7 +79,7 @@ static void on_answered(struct manager *m, struct guest *g, const struct vmm_ans
 
 	if (a->question == WIRE_COUNT)
 		take_counts(m, g, a);
-	if (is_step)
+	if (is_step && !guest_is_measured(g))
 		nudging_go_on(m, g, a);
 }
 
@@ -103,7 +103,8 @@ static void on_end(void *userdata, struct vmm_peer *p)
 	if (!g)
 		return;
 	guest_forget_library(g);
-	nudging_break_off(userdata, g);
+	if (!guest_is_measured(g))
+		nudging_break_off(userdata, g);
 }
 
 /* What cannot be taken is not known: the slots of two VMs, or for want of memory. */
@@ -114,7 +115,7 @@ void hearing_take(struct manager *m, struct guest *g)
 	bool is_known;
 
 	/* While it is nudged a log is on that is ours. */
-	if (!g->has_news || g->nudging == NUDGING_ASKED)
+	if (!g->has_news || g->nudging == NUDGING_ASKED || guest_is_measured(g))
 		return;
 	g->has_news = false;
 	g->snapshot.geometry = m->geometry;

@@ -13,6 +13,7 @@
 #include "hostfacts.h"
 #include "inventory.h"
 #include "kvm_debugfs.h"
+#include "measure.h"
 #include "place.h"
 #include "qmp_path.h"
 #include "vcpus.h"
@@ -56,22 +57,29 @@ static int read_vcpus(struct sys *sys, struct job *j)
 	return r == -ENOMEM || r == -ESRCH ? r : 0;
 }
 
+int job_monitor_path(const struct job *j, struct monitor_path *ret, const char **ret_why)
+{
+	int r = qmp_path(j->survey.policy.monitor, &j->survey.vm, ret->text, sizeof(ret->text));
+
+	if (r < 0)
+		*ret_why = "its name or UUID makes no path of a socket";
+	return r;
+}
+
 /* What QEMU itself tells is never a reason to give up on a VM. */
 static void ask_monitor(struct sys *sys, struct job *j)
 {
 	const struct vm *vm = &j->survey.vm;
 	unsigned int want = (j->want_facts ? QEMU_WANT_MAP : 0) |
 			    (j->want_counts_of_monitor ? QEMU_WANT_NUMBERS : 0);
-	char path[POLICY_MONITOR_MAX + VM_TEXT_MAX];
-	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path};
+	struct monitor_path path;
+	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path.text};
 
 	if (want == 0)
 		return;
-	j->facts_err = qmp_path(j->survey.policy.monitor, vm, path, sizeof(path));
+	j->facts_err = job_monitor_path(j, &path, &j->facts_why);
 	if (j->facts_err == 0)
 		j->facts_err = qemu_facts_read(sys, &target, want, &j->facts, &j->facts_why);
-	else
-		j->facts_why = "its name or UUID makes no path of a socket";
 }
 
 /* A monitor that was asked of KVM's counts, and knows them, is whom they are taken from. */
@@ -82,7 +90,7 @@ static void read_counts(struct sys *sys, struct job *j)
 		(void)kvm_debugfs_read(sys, j->process, &j->counts);
 }
 
-static void ask_around(struct sys *sys, struct job *j)
+void job_ask_around(struct sys *sys, struct job *j)
 {
 	ask_monitor(sys, j);
 	read_counts(sys, j);
@@ -94,7 +102,7 @@ static void run_signs(struct sys *sys, struct job *j)
 	if (j->err == 0)
 		j->err = read_vcpus(sys, j);
 	if (j->err == 0)
-		ask_around(sys, j);
+		job_ask_around(sys, j);
 }
 
 static void run_survey(struct sys *sys, struct job *j)
@@ -117,7 +125,7 @@ static void run_survey(struct sys *sys, struct job *j)
 	if (j->err == 0)
 		j->err = read_vcpus(sys, j);
 	if (j->err == 0)
-		ask_around(sys, j);
+		job_ask_around(sys, j);
 }
 
 /* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */
@@ -249,6 +257,9 @@ void job_run(struct sys *sys, struct job *j)
 		break;
 	case JOB_ACT:
 		run_act(sys, j);
+		break;
+	case JOB_MEASURE:
+		measure_run(sys, j);
 		break;
 	}
 	j->cpu_ns = thread_cpu_ns() - began_ns;

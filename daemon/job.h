@@ -9,16 +9,18 @@
 #include "look.h"
 #include "policy.h"
 #include "pulse.h"
+#include "qemu_dirty_rate.h"
 #include "qemu_facts.h"
 #include "snapshot.h"
 
 enum job_kind {
-	JOB_SIGNS,  /* read the minor faults, and the vCPUs: `pulse` is filled */
-	JOB_SURVEY, /* read the mappings anew, and the vCPUs: `survey` is filled */
-	JOB_LOOK,   /* ladder over [start, end): sights */
-	JOB_COUNT,  /* every page of [start, end): sights */
-	JOB_EDGES,  /* present pages of [start, end): edge_pages of region */
-	JOB_ACT,    /* action: before, outcome, sights (the second look) */
+	JOB_SIGNS,   /* read the minor faults, and the vCPUs: `pulse` is filled */
+	JOB_SURVEY,  /* read the mappings anew, and the vCPUs: `survey` is filled */
+	JOB_LOOK,    /* ladder over [start, end): sights */
+	JOB_COUNT,   /* every page of [start, end): sights */
+	JOB_EDGES,   /* present pages of [start, end): edge_pages of region */
+	JOB_ACT,     /* action: before, outcome, sights (the second look) */
+	JOB_MEASURE, /* have QEMU measure the dirty rate, or see whether it has: step (measure.h) */
 };
 
 struct job {
@@ -40,6 +42,8 @@ struct job {
 	bool must_confirm;	     /* ACT: look once more before the call */
 	bool is_alone;		     /* ACT: never beside another such job of its guest */
 	bool is_dry_run;	     /* ACT: everything but the call */
+	bool is_told;		     /* MEASURE: it was told before; what came of it? */
+	bool is_wished;		     /* MEASURE: an operator asks for it */
 	struct action action;
 	struct region ground; /* ACT populate: the mapping; its path is not here */
 	/* ACT: the second look covers this and is cut to [start, end): the region, where the kernel
@@ -57,6 +61,14 @@ struct job {
 	int facts_err;		  /* 0: QEMU told; or negative errno */
 	const char *facts_why;	  /* a static text */
 	struct kvm_counts counts; /* source none: nobody knows */
+	/* MEASURE. If it was to be told, with KVM's counts from before; if it is done, from after.
+	 */
+	enum dirty_rate_step step;
+	enum reason held;	       /* HELD: why */
+	int step_err;		       /* a negative errno: the monitor did not tell */
+	const char *step_why;	       /* of that; a static text */
+	char refusal[QMP_REFUSAL_MAX]; /* REFUSED: QEMU's words */
+	bool may_be_told;	       /* it was, or nobody knows whether it was */
 	struct sight *sights;
 	size_t n_sights;
 	struct sight *before;
@@ -73,3 +85,12 @@ struct job *job_new(enum job_kind kind, uint64_t guest,
 struct job *job_free(struct job *j);
 
 void job_run(struct sys *sys, struct job *j); /* on a worker thread; fills the answers */
+
+/* What its monitor, or debugfs, tells of what the job wants of them. */
+void job_ask_around(struct sys *sys, struct job *j);
+
+/* Where its monitor listens, by the policy: 0 or -EINVAL, with *ret_why. */
+struct monitor_path {
+	char text[POLICY_MONITOR_MAX + VM_TEXT_MAX];
+};
+int job_monitor_path(const struct job *j, struct monitor_path *ret, const char **ret_why);

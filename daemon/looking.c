@@ -215,7 +215,8 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	guest_forget_facts(g);
 	guest_forget_counts(g);
 	g->nudge = (struct nudge_history)NUDGE_HISTORY_INIT;
-	g->has_last_nudge = false;
+	g->last_nudge.is_set = false;
+	g->has_told = false;
 	hearing_leave(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);

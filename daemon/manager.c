@@ -176,6 +176,7 @@ static void tend_guest(struct manager *m, struct guest *g, const struct signs *s
 		manager_drop_guest(m, g, "process gone");
 		return;
 	}
+	measuring_tend(m, g);
 	if (!guest_is_tended(g))
 		return;
 	if (signs->has_splits || is_due_by_time(m, g, now_ns))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /* The nudge, at the end of a cycle: what could be huge on the host is, and what KVM still maps by
- * small pages it is made to map anew, by the library inside the VMM. Whether is lib/core/nudge.h's;
- * here are the steps: KVM's counts if they are not known, the nudge, the counts again for whoever
- * waits. The verdict comes with a later sample.
+ * small pages it is made to map anew, by the library inside the VMM, or by its QEMU (measuring.c).
+ * Whether is lib/core/nudge.h's; here are the steps of the library: KVM's counts if they are not
+ * known, the nudge, the counts again for whoever waits. The verdict comes with a later sample.
  *
  * No step waits here: the cycle is over when the last answer is there, or when it is given up. */
 
@@ -14,12 +14,12 @@
 #include "kvm_view.h"
 #include "log.h"
 
-static struct kvm_view view_of(const struct guest *g)
+struct kvm_view nudging_view(const struct guest *g)
 {
 	return kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 }
 
-static void refuse(struct guest *g, enum reason held)
+void nudging_refuse(struct guest *g, enum reason held)
 {
 	if (g->nudge.is_wished)
 		g->nudge_refused = held;
@@ -27,23 +27,40 @@ static void refuse(struct guest *g, enum reason held)
 	       reason_sentence(held));
 }
 
+/* A library that was there may have been cut off for a moment. */
+static bool has_library(const struct guest *g)
+{
+	return g->library || g->has_told;
+}
+
+static enum nudge_means means_of(const struct guest *g)
+{
+	return nudge_means_of(&g->snapshot.policy, has_library(g));
+}
+
 static enum reason held(struct manager *m, struct guest *g)
 {
 	struct kvm_view view;
 
 	hearing_take(m, g);
-	view = view_of(g);
-	return nudge_held(&g->nudge, &g->snapshot, &view, manager_now_ns(m));
+	view = nudging_view(g);
+	return nudge_held(&g->nudge, &g->snapshot, &view, means_of(g), manager_now_ns(m));
 }
 
 enum reason nudging_foresee(const struct manager *m, const struct guest *g)
 {
-	struct kvm_view view = view_of(g);
+	struct kvm_view view = nudging_view(g);
 
-	return nudge_held(&g->nudge, &g->snapshot, &view, manager_now_ns(m));
+	return nudge_held(&g->nudge, &g->snapshot, &view, means_of(g), manager_now_ns(m));
 }
 
-static void end(struct manager *m, struct guest *g)
+void nudging_note_history(const struct manager *m, struct guest *g)
+{
+	g->snapshot.has_library = has_library(g);
+	g->snapshot.nudge_held = nudge_held_by_history(&g->nudge, means_of(g), manager_now_ns(m));
+}
+
+void nudging_end(struct manager *m, struct guest *g)
 {
 	g->nudging = NUDGING_NONE;
 	g->nudge.is_wished = false;
@@ -65,7 +82,7 @@ static bool ask(struct manager *m, struct guest *g)
 	int r = why == REASON_NONE ? vmm_peer_ask(g->library, WIRE_NUDGE, manager_now_ns(m)) : 0;
 
 	if (why != REASON_NONE)
-		refuse(g, why);
+		nudging_refuse(g, why);
 	else if (r < 0)
 		log_vm(LOG_WARNING, g->snapshot.vm.name, "its libthpd-vmm cannot be asked: %s",
 		       strerror(-r));
@@ -75,18 +92,23 @@ static bool ask(struct manager *m, struct guest *g)
 	return true;
 }
 
+static bool start(struct manager *m, struct guest *g)
+{
+	if (means_of(g) == NUDGE_BY_DIRTY_RATE)
+		return measuring_start(m, g);
+	if (g->snapshot.kvm.source == KVM_SOURCE_NONE && count(m, g, NUDGING_COUNTS_BEFORE))
+		return true;
+	return ask(m, g);
+}
+
 bool nudging_start(struct manager *m, struct guest *g)
 {
 	enum reason why = m->options.is_dry_run ? REASON_NOTHING_TO_NUDGE : held(m, g);
 
-	if (why == REASON_NONE && g->library) {
-		if (g->snapshot.kvm.source == KVM_SOURCE_NONE && count(m, g, NUDGING_COUNTS_BEFORE))
-			return true;
-		if (ask(m, g))
-			return true;
-	} else if (g->nudge.is_wished) {
-		refuse(g, why);
-	}
+	if (why == REASON_NONE && start(m, g))
+		return true;
+	if (why != REASON_NONE && g->nudge.is_wished)
+		nudging_refuse(g, why);
 	g->nudge.is_wished = false;
 	return false;
 }
@@ -112,12 +134,12 @@ static void log_nudge(const struct guest *g, const struct vmm_answer *a)
 /* Also one that did nothing: it is not tried again at once. */
 static void take_nudge(struct manager *m, struct guest *g, const struct vmm_answer *a)
 {
-	struct kvm_view before = view_of(g);
+	struct kvm_view before = nudging_view(g);
 
 	m->counters.nudges++;
 	log_nudge(g, a);
-	g->last_nudge = *a;
-	g->has_last_nudge = true;
+	g->last_nudge =
+		(struct last_nudge){.is_set = true, .means = NUDGE_BY_LIBRARY, .answer = *a};
 	nudge_note(&g->nudge, &before, manager_now_ns(m));
 	if (a->err == 0 && a->nudged.n_toggled > 0)
 		guest_forget_counts(g);
@@ -132,15 +154,18 @@ void nudging_go_on(struct manager *m, struct guest *g, const struct vmm_answer *
 		break;
 	case NUDGING_COUNTS_BEFORE:
 		if (!ask(m, g))
-			end(m, g);
+			nudging_end(m, g);
 		break;
 	case NUDGING_ASKED:
 		take_nudge(m, g, a);
 		if (!count(m, g, NUDGING_COUNTS_AFTER))
-			end(m, g);
+			nudging_end(m, g);
 		break;
 	case NUDGING_COUNTS_AFTER:
-		end(m, g);
+		nudging_end(m, g);
+		break;
+	case NUDGING_TELLING:
+	case NUDGING_MEASURING:
 		break;
 	}
 }
@@ -148,12 +173,12 @@ void nudging_go_on(struct manager *m, struct guest *g, const struct vmm_answer *
 void nudging_break_off(struct manager *m, struct guest *g)
 {
 	if (g->nudging != NUDGING_NONE)
-		end(m, g);
+		nudging_end(m, g);
 }
 
 void nudging_observe(struct guest *g)
 {
-	struct kvm_view view = view_of(g);
+	struct kvm_view view = nudging_view(g);
 	const struct nudge_verdict *v = &g->nudge.verdict;
 
 	if (nudge_observe(&g->nudge, &g->snapshot, &view))

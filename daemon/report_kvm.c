@@ -33,15 +33,10 @@ static struct json_object *report_verdict(const struct nudge_verdict *v)
 	return o;
 }
 
-static struct json_object *report_last_nudge(const struct guest *g)
+static void add_answer(struct json_object *o, const struct vmm_answer *a)
 {
-	const struct vmm_answer *a = &g->last_nudge;
 	const struct vmm_nudged *n = &a->nudged;
-	struct json_object *o;
 
-	if (!g->has_last_nudge)
-		return NULL;
-	o = json_object_new_object();
 	json_add_text(o, "result", a->err < 0 ? "failed" : nudge_result_name(n->result));
 	json_add_u64(o, "errno", (uint64_t) - (a->err < 0 ? a->err : n->err));
 	json_add_u64(o, "slots", n->n_toggled);
@@ -49,6 +44,30 @@ static struct json_object *report_last_nudge(const struct guest *g)
 	json_add_u64(o, "bytes", n->toggled_bytes);
 	json_add_u64(o, "took_ns", n->took_ns);
 	json_add_u64(o, "worst_call_ns", n->worst_call_ns);
+}
+
+/* How many slots that were, QEMU does not say. */
+static void add_measuring(struct json_object *o, const struct last_nudge *l)
+{
+	json_add_text(o, "result", dirty_rate_step_name(l->step));
+	json_add_u64(o, "errno", (uint64_t)-l->err);
+	json_add_u64(o, "took_ns", l->took_ns);
+	json_add_text(o, "refusal", l->refusal);
+}
+
+static struct json_object *report_last_nudge(const struct guest *g)
+{
+	const struct last_nudge *l = &g->last_nudge;
+	struct json_object *o;
+
+	if (!l->is_set)
+		return NULL;
+	o = json_object_new_object();
+	json_add_text(o, "means", nudge_means_name(l->means));
+	if (l->means == NUDGE_BY_LIBRARY)
+		add_answer(o, &l->answer);
+	else
+		add_measuring(o, l);
 	json_object_object_add(o, "verdict", report_verdict(&g->nudge.verdict));
 	return o;
 }
@@ -56,7 +75,7 @@ static struct json_object *report_last_nudge(const struct guest *g)
 /* Nobody knows anything of it, and nobody did anything to it. */
 static bool is_silent(const struct guest *g, const struct kvm_view *v)
 {
-	return !v->is_known && v->n_findings == 0 && !g->library && !g->has_last_nudge &&
+	return !v->is_known && v->n_findings == 0 && !g->library && !g->last_nudge.is_set &&
 	       g->nudge_refused == REASON_NONE;
 }
 

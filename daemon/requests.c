@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cycle.h"
 #include "log.h"
 #include "parse.h"
 #include "state.h"
@@ -100,7 +101,7 @@ int manager_snapshot_json(struct manager *m, const char *who, char **ret)
 
 	if (r < 0)
 		return r;
-	g->snapshot.nudge_held = nudge_held_by_history(&g->nudge, manager_now_ns(m));
+	nudging_note_history(m, g);
 	return snapshot_to_json(&g->snapshot, true, ret);
 }
 
@@ -170,7 +171,7 @@ int manager_nudge(struct manager *m, const char *who, uint64_t *ret_ticket)
 	g->nudge.is_wished = true;
 	g->nudge_refused = REASON_NONE;
 	/* What came of an earlier one is no answer to this one, whose library may hang up. */
-	g->has_last_nudge = false;
+	g->last_nudge.is_set = false;
 	*ret_ticket = start_asked(m, g);
 	return 0;
 }

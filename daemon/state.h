@@ -126,6 +126,9 @@ void nudging_go_on(struct manager *m, struct guest *g,
 void nudging_break_off(struct manager *m, struct guest *g); /* the connection is gone */
 void nudging_observe(struct guest *g);			    /* a new sample of KVM's counts */
 
+/* measuring.c */
+void measuring_tend(struct manager *m, struct guest *g); /* each tick */
+
 /* report.c */
 struct json_object;
 struct json_object *report_guest(const struct manager *m, const struct guest *g);

@@ -127,6 +127,22 @@ static void print_host(const struct wait *w)
 	       format_share(w->first.huge_bytes, w->first.resident_bytes, before));
 }
 
+static bool is_by_qemu(struct json_object *nudge)
+{
+	return strcmp(field_text(nudge, "means"), "qmp/calc-dirty-rate") == 0;
+}
+
+/* By which means, where it was done. */
+static void print_means(const struct wait *w)
+{
+	struct json_object *kvm = field_object(progress_find(w->status, w->pid), "kvm"),
+			   *nudge = field_object(kvm, "nudge");
+	const char *means = field_text(nudge, "means");
+
+	if (strcmp(field_text(nudge, "result"), "done") == 0 && *means)
+		printf("%s: nudged by %s\n", w->name, means);
+}
+
 static void print_kvm(const struct wait *w)
 {
 	char now[FORMAT_MAX], before[FORMAT_MAX], mapped[FORMAT_MAX];
@@ -148,10 +164,12 @@ static void print_result(struct wait *w)
 	}
 	if (w->is_terminal)
 		fputc('\n', stderr);
-	if (w->is_of_kvm)
+	if (w->is_of_kvm) {
+		print_means(w);
 		print_kvm(w);
-	else
+	} else {
 		print_host(w);
+	}
 	if (w->now.is_paused)
 		fprintf(stderr, "thpctl: %s is paused, so nothing was done; thpctl resume %s\n",
 			w->name, w->name);
@@ -176,20 +194,36 @@ static int judge_target(const struct wait *w)
 	return EXIT_TARGET_MISSED;
 }
 
+static void complain_of_nudge(const char *name, struct json_object *nudge)
+{
+	const char *result = field_text(nudge, "result");
+	char refusal[256];
+
+	field_cell(nudge, "refusal", refusal, sizeof(refusal));
+	if (is_by_qemu(nudge) && *field_text(nudge, "refusal"))
+		fprintf(stderr, "thpctl: QEMU refuses to measure the dirty rate of %s: %s\n", name,
+			refusal);
+	else if (is_by_qemu(nudge))
+		fprintf(stderr, "thpctl: QEMU's measuring of the dirty rate of %s: %s\n", name,
+			result);
+	else
+		fprintf(stderr, "thpctl: the VMM of %s was asked, and did nothing: %s\n", name,
+			*result ? result : "no answer");
+}
+
 /* What came of it, if that is not what was asked for. */
 static int judge_nudge(const struct wait *w)
 {
 	struct json_object *kvm = field_object(progress_find(w->status, w->pid), "kvm"),
-			   *refused = field_object(kvm, "nudge_refused");
-	const char *result = field_text(field_object(kvm, "nudge"), "result");
+			   *refused = field_object(kvm, "nudge_refused"),
+			   *nudge = field_object(kvm, "nudge");
 
 	if (refused)
 		fprintf(stderr, "thpctl: %s was not nudged (%s): %s\n%s\n", w->name,
 			field_text(refused, "reason"), field_text(refused, "sentence"),
 			field_text(refused, "cure"));
-	else if (strcmp(result, "done") != 0)
-		fprintf(stderr, "thpctl: the VMM of %s was asked, and did nothing: %s\n", w->name,
-			*result ? result : "no answer");
+	else if (strcmp(field_text(nudge, "result"), "done") != 0)
+		complain_of_nudge(w->name, nudge);
 	else
 		return EXIT_OK;
 	return EXIT_FAILED;

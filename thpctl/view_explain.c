@@ -188,6 +188,7 @@ int view_explain_print(FILE *f, struct json_object *explanation, const struct ar
 
 	view_explain_summary(f, explanation, field_text(explanation, "name"), is_part, a->is_raw);
 	view_kvm_print(f, kvm, a->is_raw);
+	view_kvm_print_last_nudge(f, kvm);
 	fputc('\n', f);
 	r = print_runs(f, explanation, a);
 	if (r == 0)

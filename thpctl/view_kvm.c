@@ -49,6 +49,15 @@ void view_kvm_print_findings(FILE *f, struct json_object *kvm, bool is_raw)
 	}
 }
 
+void view_kvm_print_last_nudge(FILE *f, struct json_object *kvm)
+{
+	struct json_object *nudge = field_object(kvm, "nudge");
+
+	if (nudge)
+		fprintf(f, "Last nudge: %s, by %s.\n", field_text(nudge, "result"),
+			field_text(nudge, "means"));
+}
+
 void view_kvm_print_nudge(FILE *f, struct json_object *plan)
 {
 	struct json_object *held = field_object(plan, "nudge_held");

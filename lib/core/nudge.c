@@ -6,8 +6,27 @@
  * kinds, until the guest has touched its memory again. */
 #include "nudge.h"
 
+#include "bits.h"
+#include "names.h"
+#include "nudge_qemu.h"
+
 #define NS_PER_S    UINT64_C(1000000000)
 #define INTERVAL_NS (600 * NS_PER_S)
+
+const char *nudge_means_name(enum nudge_means means)
+{
+	static const char *const names[NUDGE_MEANS_MAX] = {
+		[NUDGE_BY_LIBRARY] = "vmm",
+		[NUDGE_BY_DIRTY_RATE] = "qmp/calc-dirty-rate",
+	};
+
+	return name_of(names, ARRAY_SIZE(names), means);
+}
+
+enum nudge_means nudge_means_of(const struct policy *p, bool has_library)
+{
+	return has_library || !p->may_dirty_rate ? NUDGE_BY_LIBRARY : NUDGE_BY_DIRTY_RATE;
+}
 
 /* Guest RAM is in a region; memory of a display, which QEMU logs all the time, is too small for
  * one. */
@@ -35,7 +54,21 @@ static bool is_logged(const struct snapshot *s)
 	return false;
 }
 
-static enum reason held_by_guards(const struct snapshot *s)
+static enum reason held_by_library(const struct snapshot *s)
+{
+	if (!s->are_memslots_known)
+		return REASON_MEMSLOTS_NOT_TOLD;
+	return is_logged(s) ? REASON_DIRTY_LOGGING_ON : REASON_NONE;
+}
+
+static enum reason held_by_qemu(const struct snapshot *s)
+{
+	if (!s->policy.monitor[0])
+		return REASON_NO_MONITOR;
+	return s->vm.has_vfio ? REASON_VFIO_DEVICE : REASON_NONE;
+}
+
+static enum reason held_by_guards(const struct snapshot *s, enum nudge_means means)
 {
 	if (s->policy.is_paused)
 		return REASON_PAUSED;
@@ -45,9 +78,7 @@ static enum reason held_by_guards(const struct snapshot *s)
 		return REASON_USERFAULTFD;
 	if (s->is_migrating == ANSWER_YES)
 		return REASON_DIRTY_LOGGING_ON;
-	if (!s->are_memslots_known)
-		return REASON_MEMSLOTS_NOT_TOLD;
-	return is_logged(s) ? REASON_DIRTY_LOGGING_ON : REASON_NONE;
+	return means == NUDGE_BY_LIBRARY ? held_by_library(s) : held_by_qemu(s);
 }
 
 /* What was split for the guest's code counts: KVM looks at a part of it once a minute whether the
@@ -57,34 +88,62 @@ static bool has_evidence(const struct kvm_view *view)
 	return view->is_small_for_long && view->curable_bytes > 0;
 }
 
-enum reason nudge_held_by_history(const struct nudge_history *h, uint64_t now_ns)
+static bool is_lately(const struct nudge_history *h, uint64_t interval_ns, uint64_t now_ns)
 {
-	if (h->has_nudged && sat_sub_u64(now_ns, h->nudged_ns) < INTERVAL_NS)
+	return h->has_nudged && sat_sub_u64(now_ns, h->nudged_ns) < interval_ns;
+}
+
+/* From one measuring of QEMU's to the next: what the library does is cheap. */
+static bool is_measured_lately(const struct nudge_history *h, enum nudge_means means,
+			       uint64_t interval_ns, uint64_t now_ns)
+{
+	return means == NUDGE_BY_DIRTY_RATE && is_lately(h, interval_ns, now_ns);
+}
+
+enum reason nudge_held_by_history(const struct nudge_history *h, enum nudge_means means,
+				  uint64_t now_ns)
+{
+	if (is_measured_lately(h, means, DIRTY_RATE_INTERVAL_NS, now_ns))
+		return REASON_MEASURED_LATELY;
+	if (is_lately(h, INTERVAL_NS, now_ns))
 		return REASON_NUDGED_LATELY;
+	if (means == NUDGE_BY_DIRTY_RATE && now_ns < h->not_before_ns)
+		return REASON_MEASURED_LATELY;
 	return h->verdict.is_vain ? REASON_NUDGED_IN_VAIN : REASON_NONE;
 }
 
-static enum reason held(const struct snapshot *s, const struct kvm_view *view, bool is_wished,
-			enum reason by_history)
+static enum reason held_against_wish(const struct nudge_history *h, enum nudge_means means,
+				     uint64_t now_ns)
 {
-	enum reason by_guards = held_by_guards(s);
+	return is_measured_lately(h, means, DIRTY_RATE_WISHED_AFTER_NS, now_ns)
+		       ? REASON_MEASURED_LATELY
+		       : REASON_NONE;
+}
 
-	if (by_guards != REASON_NONE || is_wished)
-		return by_guards;
+static enum reason held_without_wish(const struct snapshot *s, const struct kvm_view *view,
+				     enum reason by_history)
+{
 	if (s->policy.nudge != NUDGE_AUTO)
 		return REASON_POLICY_OFF;
 	return has_evidence(view) ? by_history : REASON_NOTHING_TO_NUDGE;
 }
 
 enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
-		       const struct kvm_view *view, uint64_t now_ns)
+		       const struct kvm_view *view, enum nudge_means means, uint64_t now_ns)
 {
-	return held(s, view, h->is_wished, nudge_held_by_history(h, now_ns));
+	enum reason held = held_by_guards(s, means);
+
+	if (held != REASON_NONE)
+		return held;
+	return h->is_wished ? held_against_wish(h, means, now_ns)
+			    : held_without_wish(s, view, nudge_held_by_history(h, means, now_ns));
 }
 
 enum reason nudge_held_in(const struct snapshot *s, const struct kvm_view *view)
 {
-	return held(s, view, false, s->nudge_held);
+	enum reason held = held_by_guards(s, nudge_means_of(&s->policy, s->has_library));
+
+	return held != REASON_NONE ? held : held_without_wish(s, view, s->nudge_held);
 }
 
 void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t now_ns)
@@ -96,6 +155,11 @@ void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t
 		.verdict = {.small_before_bytes = before->curable_bytes,
 			    .huge_before_bytes = before->huge_bytes},
 	};
+}
+
+void nudge_put_off(struct nudge_history *h, bool is_refused, uint64_t now_ns)
+{
+	h->not_before_ns = sat_add_u64(now_ns, is_refused ? DIRTY_RATE_INTERVAL_NS : INTERVAL_NS);
 }
 
 /* KVM has entries of a fair part of what it had: else the share of the small ones says nothing. */

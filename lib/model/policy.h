@@ -70,8 +70,9 @@ struct policy {
 	enum mode mode;
 	bool may_remap;
 	bool may_copy;
-	bool may_ksm;		   /* collapse KSM-merged memory */
-	bool may_private_file;	   /* collapse private file mappings */
+	bool may_ksm;	       /* collapse KSM-merged memory */
+	bool may_private_file; /* collapse private file mappings */
+	bool may_dirty_rate;   /* nudge by QEMU's measuring of dirty rates, for want of a library */
 	uint16_t min_populated_bp; /* share of a block that must be present before it is copied */
 	uint64_t min_region_bytes; /* smaller mappings are not guest RAM */
 	uint64_t remap_call_bytes; /* bound of one remap call; block multiple, at most 1 GiB */
@@ -89,7 +90,7 @@ struct policy {
 	enum nudge nudge;
 	bool is_paused; /* by thpctl pause, not by configuration */
 	/* A QMP socket of its QEMU for thpd alone (qmp_path()); "": none. Where to ask is no fact
-	 * that a decision needs: it is not in a snapshot's JSON. */
+	 * that a plan needs: it is not in a snapshot's JSON. */
 	char monitor[POLICY_MONITOR_MAX];
 };
 

@@ -145,6 +145,7 @@ static const struct field policy_rows[] = {
 	UINT(policy, wide_stripe_bytes),
 	WORD(policy, populate, populate_word, POPULATE_MAX),
 	WORD(policy, nudge, nudge_word, NUDGE_MAX),
+	BOOL(policy, may_dirty_rate),
 	BOOL(policy, is_paused),
 };
 static const struct shape policy_shape = SHAPE(struct policy, policy_rows, NULL);
@@ -268,6 +269,7 @@ static const struct field snapshot_rows[] = {
 	WORD(snapshot, copies_held, reason_word, REASON_MAX, ),
 	WORD(snapshot, populate_held, reason_word, REASON_MAX, ),
 	WORD(snapshot, nudge_held, reason_word, REASON_MAX, ),
+	BOOL(snapshot, has_library),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),

@@ -47,7 +47,8 @@ static __attribute__((unused)) int look_up(const char *who)
 {
 	if (strcmp(who, "twins") == 0)
 		return -ENOTUNIQ;
-	return strcmp(who, "guest-a") == 0 || strcmp(who, "100") == 0 || strcmp(who, "hollow") == 0
+	return strcmp(who, "guest-a") == 0 || strcmp(who, "100") == 0 ||
+			       strcmp(who, "hollow") == 0 || strcmp(who, "old") == 0
 		       ? 0
 		       : -ENOENT;
 }
@@ -73,7 +74,8 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"ram_bytes\":%llu,\"resident_bytes\":%llu,\"huge_bytes\":%llu,"
 		"\"remappable_bytes\":%llu,\"copyable_bytes\":0,\"held_back_bytes\":0,"
 		"\"barred_bytes\":0,\"reasons\":{},\"last_action\":null,"
-		"\"kvm\":{\"huge_bytes\":%llu,\"mapped_bytes\":%llu,\"nudge\":{\"result\":\"done\"}"
+		"\"kvm\":{\"huge_bytes\":%llu,\"mapped_bytes\":%llu,\"nudge\":{"
+		"\"means\":\"qmp/calc-dirty-rate\",\"result\":\"done\"}"
 		"},"
 		"\"numa\":{\"home\":[0],\"home_source\":\"vcpus\",\"vcpus\":[],\"nodes\":"
 		"[{\"node\":1,\"bytes\":4096}],\"unknown_bytes\":0,\"verdict\":\"remote\","
@@ -85,7 +87,10 @@ int manager_status_json(struct manager *m, char **ret)
 		"\"ram_bytes\":4096,\"resident_bytes\":0,\"huge_bytes\":0,\"unknown_bytes\":0,"
 		"\"kvm\":{\"nudge_refused\":{\"reason\":\"memslots-not-told\",\"sentence\":"
 		"\"Nobody tells.\",\"cure\":\"Load it.\"}},"
-		"\"reasons\":{\"hugetlb\":4096}}],"
+		"\"reasons\":{\"hugetlb\":4096}},"
+		"{\"name\":\"old\",\"pid\":104,\"phase\":\"idle\",\"cycles\":42,"
+		"\"kvm\":{\"nudge\":{\"means\":\"qmp/calc-dirty-rate\",\"result\":\"refused\","
+		"\"refusal\":\"No \\u001b[31mmode.\"}},\"reasons\":{}}],"
 		"\"host\":{\"lost\":[\"No PFNs.\"],\"nodes\":[{\"node\":0},{\"node\":1}],"
 		"\"numa_balancing\":true}}%1500s";
 

@@ -152,11 +152,44 @@ static void a_wish_that_was_refused_is_told(void **state)
 	json_object_put(o);
 }
 
+static const char *text_of(struct json_object *o, const char *key)
+{
+	return json_object_get_string(json_object_object_get(o, key));
+}
+
+/* By which means it was done; what QEMU does not tell is not there. */
+static void a_nudge_is_told_with_its_means(void **state)
+{
+	static struct guest g = {
+		.last_nudge = {.is_set = true, .step = DIRTY_RATE_REFUSED, .refusal = "no"},
+	};
+	struct json_object *o, *nudge;
+
+	(void)state;
+	o = report_kvm(&g);
+	nudge = json_object_object_get(o, "nudge");
+	assert_string_equal(text_of(nudge, "means"), "vmm");
+	assert_string_equal(text_of(nudge, "result"), "done");
+	assert_true(json_object_object_get_ex(nudge, "slots", NULL));
+	json_object_put(o);
+	g.last_nudge.means = NUDGE_BY_DIRTY_RATE;
+	g.last_nudge.err = -7;
+	o = report_kvm(&g);
+	nudge = json_object_object_get(o, "nudge");
+	assert_string_equal(text_of(nudge, "means"), "qmp/calc-dirty-rate");
+	assert_string_equal(text_of(nudge, "result"), "refused");
+	assert_string_equal(text_of(nudge, "refusal"), "no");
+	assert_number(nudge, "errno", 7);
+	assert_false(json_object_object_get_ex(nudge, "slots", NULL));
+	json_object_put(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(show_tells_every_key_of_the_policy),
 		cmocka_unit_test(a_wish_that_was_refused_is_told),
+		cmocka_unit_test(a_nudge_is_told_with_its_means),
 		cmocka_unit_test(only_a_move_under_way_is_held),
 		cmocka_unit_test(what_kvm_maps_is_told_with_its_source),
 	};

@@ -99,6 +99,7 @@ static void fill_policy(struct policy *p)
 		.may_copy = true,
 		.may_ksm = true,
 		.may_private_file = true,
+		.may_dirty_rate = true,
 		.min_populated_bp = 1,
 		.min_region_bytes = UINT64_MAX,
 		.remap_call_bytes = UINT64_MAX - 1,
@@ -244,6 +245,7 @@ static struct snapshot full_snapshot(void)
 	s.copies_held = REASON_NO_FREE_HUGE_PAGE;
 	s.populate_held = REASON_GAVE_BACK;
 	s.nudge_held = REASON_NUDGED_IN_VAIN;
+	s.has_library = true;
 	s.is_truncated = true;
 	fill_host(&s.host);
 	fill_vm(&s.vm);
@@ -284,7 +286,8 @@ static void check_vm(const struct vm *a, const struct vm *b)
 
 static void check_policy(const struct policy *a, const struct policy *b)
 {
-	SAME(mode), SAME(may_remap), SAME(may_copy), SAME(may_ksm), SAME(may_private_file);
+	SAME(mode), SAME(may_remap), SAME(may_copy), SAME(may_ksm), SAME(may_private_file),
+		SAME(may_dirty_rate);
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
 	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
@@ -346,7 +349,7 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
 		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
-	SAME(n_memslots), SAME(are_memslots_known), SAME(nudge_held);
+	SAME(n_memslots), SAME(are_memslots_known), SAME(has_library), SAME(nudge_held);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);

@@ -150,8 +150,9 @@ static void numa_shows_the_vms_that_are_named(void **state)
 		   "{\"host\":{\"nodes\":[{\"node\":0},{\"node\":1}],\"numa_balancing\":true},"
 		   "\"vms\":[{\"name\":\"hollow\",\"pid\":103,\"numa\":null}]}\n",
 		   "");
-	assert_run(*state, "numa guest-a nobody", EXIT_FAILED, "",
-		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow.");
+	assert_run(
+		*state, "numa guest-a nobody", EXIT_FAILED, "",
+		"There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow, old.");
 	assert_run(*state, "numa nobody --json", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
@@ -199,8 +200,15 @@ static void collapse_waits_and_judges(void **state)
 static void a_nudge_waits_and_tells_of_kvm(void **state)
 {
 	assert_run(*state, "nudge guest-a --wait", EXIT_OK,
+		   "guest-a: nudged by qmp/calc-dirty-rate\n"
 		   "guest-a: 95.0% of the 100.0M that KVM maps is huge (was 10.0%)\n",
 		   "guest-a:  62.0% huge");
+}
+
+static void a_qemu_that_refuses_is_quoted(void **state)
+{
+	assert_run(*state, "nudge old --wait", EXIT_FAILED, "old: what KVM maps is not known yet",
+		   "QEMU refuses to measure the dirty rate of old: No ");
 }
 
 static void a_nudge_that_is_refused_says_why(void **state)
@@ -245,8 +253,9 @@ static void errors_name_thing_and_cure(void **state)
 	struct server *s = *state;
 	struct result result;
 
-	assert_run(s, "show nobody", EXIT_FAILED, "",
-		   "There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow.");
+	assert_run(
+		s, "show nobody", EXIT_FAILED, "",
+		"There is no VM 'nobody'. Known: guest-a, ?\xc3\xa9???, evil?[31m??, hollow, old.");
 	assert_run(s, "collapse nobody --wait", EXIT_FAILED, "", "Known: guest-a");
 	assert_run(s, "pause twins", EXIT_FAILED, "", "use the UUID or the pid");
 	assert_run(s, "explain guest-a nonsense", EXIT_FAILED, "", "'nonsense' is not an address");
@@ -319,6 +328,7 @@ int main(void)
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_nudge_waits_and_tells_of_kvm),
 		WITH_SERVER(a_nudge_that_is_refused_says_why),
+		WITH_SERVER(a_qemu_that_refuses_is_quoted),
 		WITH_SERVER(who_is_not_there_is_not_nudged),
 		WITH_SERVER(a_missed_target_is_status_3),
 		WITH_SERVER(a_target_of_nothing_is_status_3),

@@ -198,6 +198,7 @@ static void explain_has_both_sides(void **state)
 	struct json_object *o = parse(
 		"{\"name\":\"g\",\"runs\":[],\"totals\":{\"huge_bytes\":8388608,"
 		"\"resident_bytes\":8388608},\"kvm\":{\"source\":\"debugfs\","
+		"\"nudge\":{\"means\":\"qmp/calc-dirty-rate\",\"result\":\"done\"},"
 		"\"mapped_bytes\":8388608,\"huge_bytes\":2097152,\"findings\":[{\"reason\":\"odd\","
 		"\"bytes\":6291456,\"sentence\":\"It is small.\",\"cure\":\"Wait.\"}]}}");
 	char *text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, false), 0));
@@ -205,6 +206,7 @@ static void explain_has_both_sides(void **state)
 	(void)state;
 	assert_non_null(strstr(text, "\nKVM: 25.0% of the 8.0M that it maps into the guest is by "
 				     "huge pages (by the kernel's debugfs).\n"));
+	assert_non_null(strstr(text, "\nLast nudge: done, by qmp/calc-dirty-rate.\n"));
 	assert_non_null(strstr(text, "\nodd (6.0M)\n    It is small.\n    What to do: Wait.\n"));
 	assert_null(strstr(text, "second sample"));
 	free(text);

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# thpctl nudge VM where QEMU may be told to measure the guest's dirty rate for want of a library: a real QEMU is not
+# told where something speaks against it, and thpctl says what. That it helps is the lab's to show.
+# shellcheck disable=SC2317  # conditions are called by name
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/live/lib.sh
+. "$here/lib.sh"
+
+VM_PID=''
+VM_START=''
+VM_NAME=''
+
+start_vm() { # NAME OPTION...
+	VM_NAME=$1
+	qemu-system-x86_64 -nodefaults -display none -machine q35 -m 128M -name "guest=$1" \
+		-qmp "unix:$T/vm/$1,server=on,wait=off" -qmp "unix:$T/vm/$1.control,server=on,wait=off" "${@:2}" \
+		>>"$T/qemu.log" 2>&1 &
+	VM_PID=$!
+	disown "$VM_PID"
+	VM_START=$(process_starttime "$VM_PID")
+	wait_until 30 test -S "$T/vm/$1.control" && wait_until "$THPD_DEADLINE" vm_is_listed "$VM_PID"
+}
+
+stop_vm() {
+	[ -z "$VM_PID" ] || process_signal "$VM_PID" "$VM_START" KILL
+	VM_PID=''
+}
+
+test_cleanup() {
+	stop_vm
+}
+
+control() { # COMMAND: by the other monitor
+	{ printf '%s\n' '{"execute":"qmp_capabilities"}' "$1"; sleep 0.3; } |
+		timeout 10 socat -t 5 - "UNIX-CONNECT:$T/vm/$VM_NAME.control" | tee "$T/controlled"
+	! grep '"error"' "$T/controlled"
+}
+
+nudges() {
+	ctl status --json | jq .host.counters.nudges
+}
+
+# Neither is it told, nor does it measure.
+is_held() { # WHY
+	! ctl nudge "$VM_PID" --wait >"$T/held" 2>&1 || return 1
+	cat "$T/held" && grep "not nudged ($1)" "$T/held" && thpd_log_has "not nudged \\($1\\)" &&
+		is_equal "$(nudges)" 0
+}
+
+never_measured() {
+	control '{"execute":"query-dirty-rate"}' && grep '"unstarted"' "$T/controlled"
+}
+
+fails() { # ERRNO
+	! ctl nudge "$VM_PID" --wait >"$T/held" 2>&1 && cat "$T/held" && grep 'dirty rate of .*: failed$' "$T/held" &&
+		is_equal "$(vm_field "$VM_PID" '| .kvm.nudge | "\(.means) \(.result)"')" "qmp/calc-dirty-rate failed"
+}
+
+policy() { # LINE...
+	printf '%s\n' '[Match]' 'Exe=*qemu-system*' '[Collapse]' Mode=full '[Nudge]' "$@" >"$T/etc/vm.d/qemu.conf" && ctl reload
+}
+
+live_begin qemu-system-x86_64 socat jq
+[ -w /dev/kvm ] || skip_all "no /dev/kvm"
+mkdir -p "$T/vm" "$T/etc/vm.d"
+write_test_config ''
+ok "thpd starts" start_thpd || exit 1
+policy
+
+ok "a QEMU that is stopped, under KVM" start_vm stopped -accel kvm -S
+ok "by default it is not told" is_held memslots-not-told
+policy DirtyRate=yes
+ok "without a monitor it cannot be" is_held no-monitor
+policy DirtyRate=yes '[QEMU]' "Monitor=$T/vm/%n"
+ok "it is not while it is stopped" is_held vm-not-running
+ok "it never was" never_measured
+ok "others measure it" control '{"execute":"calc-dirty-rate","arguments":{"calc-time":60}}'
+ok "then it is not told either" is_held dirty-logging-on
+stop_vm
+ok "one with a dirty ring" start_vm ring -accel kvm,dirty-ring-size=4096 -S
+ok "is not told" is_held dirty-ring
+stop_vm
+ok "one with a netdev that may be vhost's" start_vm vhost -accel kvm -S -netdev user,id=vhost0
+ok "is not told" is_held vhost-device
+stop_vm
+# QEMU 7.2 would end by a segmentation fault.
+ok "one that runs, emulated" start_vm emulated -accel tcg
+ok "is not told" is_held kvm-not-counted
+ok "and lives" control '{"execute":"query-status"}'
+kill -STOP "$VM_PID"
+ok "one that does not answer is given up" fails
+kill -CONT "$VM_PID"
+stop_vm
+ok "nobody was told" is_equal "$(nudges)" 0
+ok "thpd stops on SIGTERM with status 0" stop_thpd
+live_end
