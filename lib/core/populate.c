@@ -151,7 +151,7 @@ enum reason populate_refusal(int err)
 	case EPERM:
 		return REASON_SEALED_FILE;
 	case EACCES:
-		return REASON_NO_PERMISSION;
+		return REASON_FILE_NOT_WRITABLE;
 	case ENOSPC:
 		return REASON_TMPFS_FULL;
 	default:
@@ -175,6 +175,6 @@ bool populate_ends_plan(int err)
 bool populate_is_refusal(enum reason reason)
 {
 	return reason == REASON_FILE_HAS_DATA || reason == REASON_SEALED_FILE ||
-	       reason == REASON_NO_PERMISSION || reason == REASON_TMPFS_FULL ||
+	       reason == REASON_FILE_NOT_WRITABLE || reason == REASON_TMPFS_FULL ||
 	       reason == REASON_POPULATE_REFUSED;
 }

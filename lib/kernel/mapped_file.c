@@ -27,8 +27,9 @@ static int hold_file(int dirfd, const struct region *r, struct statx *st)
 	(void)snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)r->start,
 		       (unsigned long long)r->end);
 	fd = openat(dirfd, path, O_PATH | O_CLOEXEC);
-	if (fd < 0 ||
-	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) < 0 ||
+	if (fd < 0)
+		return errno == EPERM || errno == EACCES ? -EACCES : -ENOENT;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) < 0 ||
 	    !is_file_of(st, r))
 		return -ENOENT;
 	return TAKE_FD(fd);
@@ -49,7 +50,9 @@ int mapped_file_open(int dirfd, const struct region *r, int flags)
 	struct statx st;
 	_cleanup_close_ int held_fd = hold_file(dirfd, r, &st);
 
-	return held_fd < 0 ? -ESRCH : open_held(held_fd, flags);
+	if (held_fd < 0)
+		return held_fd == -EACCES ? -EACCES : -ESRCH;
+	return open_held(held_fd, flags);
 }
 
 static int add_extent(const struct region *r, const struct extent *x, struct extent **list,

@@ -9,7 +9,8 @@
 #include "layout.h"
 
 /* Opens the file (flags: how) that the process held by dirfd maps at r, if it is the one that the
- * survey saw there; else -ESRCH. May wait. An fd or -errno. */
+ * survey saw there; else -ESRCH. -EACCES: that, or to open files of other processes in this way
+ * (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE), is not permitted. May wait. An fd or -errno. */
 int mapped_file_open(int dirfd, const struct region *r, int flags);
 
 /* Asks the inode and the device behind r, a mapping of a file on XFS or ext4 (others must not be

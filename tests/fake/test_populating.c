@@ -191,7 +191,7 @@ static void a_refusal_is_said_and_not_repeated(void **state)
 	} cases[] = {
 		{-ENOSPC, REASON_TMPFS_FULL},
 		{-EPERM, REASON_SEALED_FILE},
-		{-EACCES, REASON_NO_PERMISSION},
+		{-EACCES, REASON_FILE_NOT_WRITABLE},
 		{-EINVAL, REASON_POPULATE_REFUSED},
 	};
 	struct world *w = *state;

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -167,6 +169,49 @@ static void a_sealed_file_is_not_touched(void **state)
 	expect_allocated(b, 0);
 }
 
+#define RIGHT(number) (UINT64_C(1) << (number))
+
+/* Takes rights out of the effective ones; before: what there was. */
+static void give_up(uint64_t rights, struct __user_cap_data_struct before[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct less[2];
+
+	assert_int_equal(syscall(SYS_capget, &header, before), 0);
+	memcpy(less, before, sizeof(less));
+	less[0].effective &= ~(uint32_t)rights;
+	less[1].effective &= ~(uint32_t)(rights >> 32);
+	assert_int_equal(syscall(SYS_capset, &header, less), 0);
+}
+
+static void take_back(const struct __user_cap_data_struct before[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	assert_int_equal(syscall(SYS_capset, &header, before), 0);
+}
+
+static void who_may_not_open_it_is_told(void **state)
+{
+	struct __user_cap_data_struct before[2];
+	struct bench *b = *state;
+	int without_admin, without_override;
+
+	if (!may_open(b))
+		skip();
+	give_up(RIGHT(CAP_SYS_ADMIN) | RIGHT(CAP_CHECKPOINT_RESTORE), before);
+	without_admin = seed(b, 0);
+	take_back(before);
+	assert_int_equal(fchmod(b->fd, 0400), 0);
+	give_up(RIGHT(CAP_DAC_OVERRIDE), before);
+	without_override = seed(b, 0);
+	take_back(before);
+	assert_int_equal(without_admin, -EACCES);
+	assert_int_equal(without_override, -EACCES);
+	expect_allocated(b, 0);
+	assert_int_equal(seed(b, 0), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -174,7 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_hole_gets_one_page),	    TEST(a_block_with_data_is_left_alone),
 		TEST(nothing_beyond_the_end),	    TEST(another_file_is_not_touched),
-		TEST(a_sealed_file_is_not_touched),
+		TEST(a_sealed_file_is_not_touched), TEST(who_may_not_open_it_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
