@@ -184,7 +184,10 @@ static struct judgement judge_part(const struct walk *w, const struct ground *gr
 		return judge_barred(&j, sight, c->bar);
 	if (c->hold)
 		j = judge_held(&j, sight, c->hold->reason);
-	return judge_policy(&j, w->s, ground->region);
+	j = judge_policy(&j, w->s, ground->region);
+	if (c->hold && j.reason == REASON_TO_POPULATE)
+		j.reason = c->hold->reason;
+	return j;
 }
 
 static int emit_blocks(struct walk *w, const struct ground *ground, const struct sight *sight,

@@ -156,6 +156,11 @@ struct judgement judge_held(const struct judgement *j, const struct sight *sight
 	bool is_unknown = j->state == BLOCK_UNKNOWN && sight->seen != SEEN_UNKNOWN;
 	bool is_uncounted = is_unknown && j->reason != REASON_FOLIO_UNKNOWN;
 
+	/* Says nothing of what the guest has touched since. */
+	if (populate_is_refusal(hold_reason)) {
+		held.reason = j->state == BLOCK_EMPTY ? hold_reason : j->reason;
+		return held;
+	}
 	if (j->state == BLOCK_REMAPPABLE || j->state == BLOCK_COPYABLE || is_unknown) {
 		held.state = BLOCK_BARRED;
 		held.reason = hold_reason;
@@ -164,8 +169,6 @@ struct judgement judge_held(const struct judgement *j, const struct sight *sight
 	/* That the guest gave it back says more than that it is not there. */
 	if ((j->state == BLOCK_SPARSE || j->state == BLOCK_EMPTY) &&
 	    hold_reason == REASON_LOST_PAGES)
-		held.reason = hold_reason;
-	if (j->state == BLOCK_EMPTY && populate_is_refusal(hold_reason))
 		held.reason = hold_reason;
 	return held;
 }

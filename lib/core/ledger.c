@@ -130,6 +130,8 @@ static int learn_populate(struct lesson *lesson, const struct part *p)
 
 	if (h.reason == REASON_NONE || p->seen != SEEN_NOTHING)
 		return 0;
+	if (counts_strikes(h.reason))
+		return strike(lesson->ledger, p->start, p->end, lesson->now_ns);
 	return hold_list_set(&lesson->ledger->holds, &lesson->ledger->n_holds, &h);
 }
 

@@ -32,8 +32,9 @@ void ledger_clear(struct ledger *l);
  * (kernel-refused, 1 h), since the kernel gives up there, unless it became empty meanwhile; EBUSY:
  * memcg_until_ns 1, 4, 16, 64 min; ENOMEM of a copy: no hold (the governor backs off); ESRCH,
  * EPERM, EACCES: none; anything else as EAGAIN. Of what was to be populated only what is empty
- * still gets one, for an hour, where populate_refusal() knows why. Not for actions that were not
- * executed (--dry-run). Returns 0 or -ENOMEM. */
+ * still gets one, where populate_refusal() knows why: for an hour, which holds up nothing else that
+ * is done there, or as any EAGAIN. Not for actions that were not executed (--dry-run). Returns 0 or
+ * -ENOMEM. */
 int ledger_learn(struct ledger *l, const struct action *a, const struct outcome *o,
 		 const struct sight *after, size_t n_after, const struct mmu_geometry *g,
 		 uint64_t now_ns);

@@ -60,16 +60,31 @@ static bool is_gone_again(const struct action *a, const struct outcome *o, const
 	       !(s->flags & SIGHT_GUARD);
 }
 
+/* What the look after populating does not say was made all the same, for all that is known. */
+static int note_unseen(struct populate_history *h, const struct action *a, const struct outcome *o,
+		       hva_t start, hva_t end)
+{
+	if (a->kind != ACTION_POPULATE || o->err == ECANCELED || start >= end)
+		return 0;
+	return interval_set_add(&h->seen, start, end);
+}
+
 int populate_learn(struct populate_history *h, const struct action *a, const struct outcome *o,
 		   const struct sight *after, size_t n, const struct mmu_geometry *g)
 {
+	hva_t at = a->target.start;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n && !h->gave_back; i++) {
+		bool is_known = after[i].seen != SEEN_UNKNOWN;
+
 		h->gave_back = is_gone_again(a, o, &after[i]);
-		r = note_seen(h, &after[i], g);
+		r = note_unseen(h, a, o, at, is_known ? after[i].start : sight_end(&after[i], g));
+		if (r == 0)
+			r = note_seen(h, &after[i], g);
+		at = max_u64(at, sight_end(&after[i], g));
 	}
-	return r;
+	return r < 0 ? r : note_unseen(h, a, o, at, a->target.start + a->target.bytes);
 }
 
 static enum reason held_by_history(const struct populate_history *h, const struct snapshot *s,
@@ -154,11 +169,17 @@ enum reason populate_refusal(int err)
 		return REASON_FILE_NOT_WRITABLE;
 	case ENOSPC:
 		return REASON_TMPFS_FULL;
+	case EAGAIN:
+		return REASON_BUSY_RETRY;
 	default:
 		return REASON_POPULATE_REFUSED;
 	}
 }
 
+/* Who holds pages on purpose, each as soon as it is there, makes his host pay for one in each block
+ * at most, a 512th of what he was to get: a page that was never written is not made twice. That is
+ * less than to leave the whole VM unfilled for one page that the kernel happens to be at work on.
+ */
 bool populate_ends_plan(int err)
 {
 	switch (err) {

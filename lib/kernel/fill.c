@@ -4,8 +4,9 @@
  * fallocate(), and becomes the VM's own with the collapse only. A VMM whose collapses all fail can
  * offer as many holes as it likes, and must not make its host pay for each: so the first block of
  * an action is collapsed by itself before the others get their pages, and what fails there costs
- * one page. With that the action ends, and nothing more is populated by its plan
- * (populate_ends_plan()).
+ * one page (before Linux 6.18, where there is no page table yet, the VM a huge page that is not
+ * mapped: the kernel finds out at the end). With that the action ends, and nothing more is
+ * populated by its plan (populate_ends_plan()).
  *
  * Those pages stay until the file's owner frees them. There is no call that frees a page only if it
  * was never written: whatever is asked first, the guest may write between the answer and the

@@ -190,7 +190,6 @@ static void the_look_after_a_failure_takes_nothing_for_given_back(void **state)
 		{ACTION_POPULATE, EEXIST, SEEN_NOTHING, 0},
 		{ACTION_POPULATE, ECANCELED, SEEN_NOTHING, 0},
 		{ACTION_POPULATE, 0, SEEN_NOTHING, SIGHT_GUARD},
-		{ACTION_POPULATE, 0, SEEN_UNKNOWN, 0},
 		{ACTION_COPY, EAGAIN, SEEN_NOTHING, 0},
 		{ACTION_COPY, 0, SEEN_NOTHING, 0},
 		{ACTION_PLACE, 0, SEEN_NOTHING, 0},
@@ -208,6 +207,34 @@ static void the_look_after_a_failure_takes_nothing_for_given_back(void **state)
 		learn(b, &nothing[i]);
 		expect_held(b, NOW, REASON_NONE);
 	}
+}
+
+/* What cannot be looked at may have been made: if it is empty then, the guest gave it back. */
+static void what_the_second_look_does_not_say_counts_as_made(void **state)
+{
+	const struct action a = {.kind = ACTION_POPULATE, .target = {4242, 77, BASE, 8 * BLOCK}};
+	const struct outcome ok = {0}, half = {.err = EINVAL}, not_called = {.err = ECANCELED};
+	const struct sight parts[] = {
+		{.start = BASE + BLOCK, .blocks = 2, .seen = SEEN_NOTHING},
+		{.start = BASE + 3 * BLOCK, .blocks = 1, .seen = SEEN_UNKNOWN},
+		{.start = BASE + 4 * BLOCK, .blocks = 3, .seen = SEEN_NOTHING},
+	};
+	struct bench *b = *state;
+
+	look(b);
+	assert_int_equal(populate_learn(&b->h, &a, &not_called, NULL, 0, &b->s.geometry), 0);
+	assert_int_equal(b->h.seen.n_items, 0);
+	assert_int_equal(populate_learn(&b->h, &a, &half, parts, 3, &b->s.geometry), 0);
+	assert_int_equal(b->h.seen.n_items, 3);
+	assert_int_equal(b->h.seen.items[0].end, BASE + BLOCK);
+	assert_int_equal(b->h.seen.items[1].start, BASE + 3 * BLOCK);
+	assert_int_equal(b->h.seen.items[1].end, BASE + 4 * BLOCK);
+	assert_int_equal(b->h.seen.items[2].start, BASE + 7 * BLOCK);
+	assert_int_equal(populate_learn(&b->h, &a, &ok, NULL, 0, &b->s.geometry), 0);
+	assert_true(interval_set_covers(&b->h.seen, BASE, BASE + 8 * BLOCK));
+	expect_held(b, NOW, REASON_NONE);
+	look(b);
+	expect_held(b, NOW, REASON_GAVE_BACK);
 }
 
 static void a_vm_that_takes_over_another_is_not_filled(void **state)
@@ -439,7 +466,7 @@ static void a_refusal_is_told_and_held(void **state)
 		{EACCES, REASON_FILE_NOT_WRITABLE, REASON_FILE_NOT_WRITABLE},
 		{ENOSPC, REASON_TMPFS_FULL, REASON_TMPFS_FULL},
 		{EINVAL, REASON_POPULATE_REFUSED, REASON_POPULATE_REFUSED},
-		{EAGAIN, REASON_POPULATE_REFUSED, REASON_POPULATE_REFUSED},
+		{EAGAIN, REASON_BUSY_RETRY, REASON_BUSY_RETRY},
 		{0, REASON_POPULATE_REFUSED, REASON_POPULATE_REFUSED},
 		{ENOMEM, REASON_NO_FREE_HUGE_PAGE, REASON_TO_POPULATE},
 		{ESRCH, REASON_VANISHED, REASON_TO_POPULATE},
@@ -460,6 +487,47 @@ static void a_refusal_is_told_and_held(void **state)
 		assert_int_equal(ledger_export(&b->l, &b->s), 0);
 		expect_reason(b, cases[i].held);
 	}
+}
+
+/* What could not be filled is copied like any other memory once the guest has touched it. */
+static void a_refusal_holds_up_nothing_but_filling(void **state)
+{
+	struct bench *b = *state;
+
+	look(b);
+	build_hold(&b->s, BASE, BASE + 8 * BLOCK, NOW + S, REASON_POPULATE_REFUSED);
+	expect_reason(b, REASON_POPULATE_REFUSED);
+	b->s.sights[0] = (struct sight){.start = BASE,
+					.blocks = 8,
+					.seen = SEEN_SMALL,
+					.fill = FILL_FULL,
+					.present_pages = 8 * 512};
+	decide(b, UINT64_MAX);
+	assert_int_equal(b->d.runs[0].state, BLOCK_COPYABLE);
+	assert_int_equal(b->p.copy_bytes, 8 * BLOCK);
+	b->s.sights[0].seen = SEEN_FOLIO;
+	decide(b, UINT64_MAX);
+	assert_int_equal(b->d.runs[0].state, BLOCK_REMAPPABLE);
+}
+
+/* Pages that somebody holds: tried again within the VM's first time, a little later each time. */
+static void busy_pages_are_tried_again_soon(void **state)
+{
+	const struct outcome o = {.err = EAGAIN};
+	struct bench *b = *state;
+	struct action a = whole();
+
+	look(b);
+	assert_int_equal(ledger_learn(&b->l, &a, &o, b->s.sights, 1, &b->s.geometry, NOW), 0);
+	b->s.taken_ns = NOW + 59 * S;
+	assert_int_equal(ledger_export(&b->l, &b->s), 0);
+	expect_reason(b, REASON_BUSY_RETRY);
+	b->s.taken_ns = NOW + 60 * S;
+	assert_int_equal(ledger_export(&b->l, &b->s), 0);
+	expect_reason(b, REASON_TO_POPULATE);
+	assert_int_equal(ledger_learn(&b->l, &a, &o, b->s.sights, 1, &b->s.geometry, NOW), 0);
+	assert_int_equal(ledger_export(&b->l, &b->s), 0);
+	expect_reason(b, REASON_BUSY_RETRY);
 }
 
 static void what_would_fail_again_is_not_tried_at_every_place(void **state)
@@ -536,6 +604,7 @@ int main(void)
 		TEST(what_was_made_counts_from_the_second_look_on),
 		TEST(what_was_made_and_is_gone_by_then_was_given_back),
 		TEST(the_look_after_a_failure_takes_nothing_for_given_back),
+		TEST(what_the_second_look_does_not_say_counts_as_made),
 		TEST(a_vm_that_takes_over_another_is_not_filled),
 		TEST(who_asks_may_come_late),
 		TEST(some_vms_are_never_filled),
@@ -552,6 +621,8 @@ int main(void)
 		TEST(never_past_the_memory_cgroup),
 		TEST(populating_is_no_refill),
 		TEST(a_refusal_is_told_and_held),
+		TEST(a_refusal_holds_up_nothing_but_filling),
+		TEST(busy_pages_are_tried_again_soon),
 		TEST(what_would_fail_again_is_not_tried_at_every_place),
 		TEST(a_full_memory_cgroup_backs_off),
 		TEST(it_is_confirmed_while_something_is_empty),
