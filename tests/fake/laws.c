@@ -12,6 +12,7 @@
 
 #define CALL_MAX_REMAP (UINT64_C(1) << 30)
 #define CALL_MAX_COPY  (UINT64_C(64) << 20)
+#define HEADROOM       (UINT64_C(64) << 20)
 
 void laws_init(struct laws *l, const struct driver *d)
 {
@@ -26,6 +27,7 @@ void laws_clear(struct laws *l)
 {
 	free(l->holds);
 	free(l->vms);
+	free(l->seen);
 	*l = (struct laws){0};
 }
 
@@ -56,6 +58,7 @@ static bool check_counts(struct laws *l, struct driver *d)
 		{s.unaligned_calls, "calls were not of whole blocks"},
 		{s.wrong_process_calls, "calls met another process than they named"},
 		{s.dead_process_calls, "calls went to a dead process"},
+		{l->refilled_blocks, "blocks that were given back were populated"},
 		{s.split_puds, "walks split a 1 GiB device-dax mapping"},
 		{model_check_data(d->model), "pages of guest data were lost"},
 	};
@@ -78,6 +81,27 @@ static bool check_budget(struct laws *l, struct driver *d)
 	if (copied > max_u64(rate, block_bytes(&d->geometry)) + rate / 1000 * ms + ms)
 		return broken(l, "%" PRIu64 " bytes copied in %" PRIu64 " ms at %" PRIu64 "/s",
 			      copied, ms, rate);
+	return true;
+}
+
+/* What populating leaves is never less than was to be left. A page for each hole of an action is
+ * charged before the blocks are; and a remap for which a page is missing takes a free block that
+ * nobody reckoned with. */
+static bool check_reserves(struct laws *l, struct driver *d)
+{
+	struct model_stats s = model_stats(d->model);
+	uint64_t block = block_bytes(&d->geometry),
+		 seeds = CALL_MAX_COPY / min_u64(block, CALL_MAX_COPY) * page_bytes(&d->geometry);
+
+	uint64_t races = s.fired[MODEL_FAULT_SWAP] + s.fired[MODEL_FAULT_PUNCH];
+
+	if (s.least_free_blocks < UINT64_MAX / block - races &&
+	    (s.least_free_blocks + races) * block < l->budget.free_reserve_bytes)
+		return broken(l, "%" PRIu64 " blocks left of a reserve of %" PRIu64 " bytes",
+			      s.least_free_blocks, l->budget.free_reserve_bytes);
+	if (sat_add_u64(s.least_headroom_bytes, seeds) < HEADROOM)
+		return broken(l, "%" PRIu64 " bytes of the memory cgroup left",
+			      s.least_headroom_bytes);
 	return true;
 }
 
@@ -188,10 +212,17 @@ static bool was_called(const struct driver_act *a)
 	return a->at_ns > 0;
 }
 
+static bool is_allowed(const struct policy *p, enum action_kind kind)
+{
+	if (kind == ACTION_POPULATE)
+		return p->populate == POPULATE_HUGE;
+	return kind == ACTION_COPY ? p->may_copy : p->may_remap;
+}
+
 static bool check_act(struct laws *l, struct driver *d, const struct driver_vm *vm,
 		      const struct driver_act *a)
 {
-	bool is_copy = a->action.kind == ACTION_COPY;
+	bool is_copy = a->action.kind != ACTION_REMAP;
 	uint64_t bound = is_copy ? min_u64(vm->policy.copy_call_bytes, CALL_MAX_COPY)
 				 : min_u64(vm->policy.remap_call_bytes, CALL_MAX_REMAP);
 	int64_t truth = (int64_t)a->true_huge_after - (int64_t)a->true_huge_before;
@@ -200,7 +231,7 @@ static bool check_act(struct laws *l, struct driver *d, const struct driver_vm *
 		return broken(l, "call of %" PRIu64 " bytes, bound is %" PRIu64,
 			      a->action.target.bytes, bound);
 	if (vm->policy.mode != MODE_FULL || vm->policy.is_paused ||
-	    (is_copy ? !vm->policy.may_copy : !vm->policy.may_remap))
+	    !is_allowed(&vm->policy, a->action.kind))
 		return broken(l, "%s against the policy", action_kind_name(a->action.kind));
 	if (a->is_verified && l->has_exact_looks && a->verdict.huge_bytes_delta != truth)
 		return broken(l, "claimed %" PRId64 " at %" PRIx64 ", truth is %" PRId64,
@@ -242,28 +273,42 @@ static bool check_back_off(struct laws *l, const struct driver_vm *vm, const str
 		const struct law_hold *h = &l->holds[i];
 
 		if (is_same_process(h, vm) && h->block >= start && h->block < end &&
-		    h->until_ns > a->at_ns)
+		    h->until_ns > a->at_ns && (!h->is_of_hole || a->action.kind == ACTION_POPULATE))
 			return broken(l, "block %" PRIx64 " again %" PRIu64 " ms too early",
 				      h->block, (h->until_ns - a->at_ns) / 1000000);
 	}
-	if (a->action.kind == ACTION_COPY && no_copy > a->at_ns)
+	if (a->action.kind != ACTION_REMAP && no_copy > a->at_ns)
 		return broken(l, "copy %" PRIu64 " ms too early", (no_copy - a->at_ns) / 1000000);
 	return true;
 }
 
-static void set_hold(struct laws *l, const struct driver_vm *vm, hva_t block, uint64_t until_ns)
+static void set_hold(struct laws *l, const struct driver_vm *vm, hva_t block, uint64_t until_ns,
+		     bool is_of_hole)
 {
-	struct law_hold news = {vm->pid, vm->process.starttime, vm->process.mm_key, block,
-				until_ns};
+	struct law_hold news = {
+		vm->pid, vm->process.starttime, vm->process.mm_key, block, until_ns, is_of_hole};
 
 	for (size_t i = 0; i < l->n_holds; i++) {
 		if (is_same_process(&l->holds[i], vm) && l->holds[i].block == block) {
-			l->holds[i].until_ns = until_ns;
+			l->holds[i] = news;
 			return;
 		}
 	}
 	if (ARRAY_APPEND(&l->holds, &l->n_holds, &news) < 0)
 		abort();
+}
+
+/* Of a hole that was to be populated: who asks again at once would ask for ever. */
+static void note_hole(struct laws *l, struct driver *d, const struct driver_vm *vm,
+		      const struct driver_act *a, hva_t block)
+{
+	int err = a->outcome.err;
+	bool is_of_others = err == ENOMEM || err == EBUSY || err == ESRCH || err == ECANCELED;
+
+	if (is_of_others || !l->has_exact_looks ||
+	    model_present_bytes(d->model, vm->pid, block, block_bytes(&d->geometry)) > 0)
+		return;
+	set_hold(l, vm, block, a->at_ns + (err == EAGAIN ? 1 : 60) * MODEL_MINUTE, true);
 }
 
 /* What must be left alone from now on: at least so long; the ledger may be more patient. */
@@ -273,18 +318,22 @@ static void note_block(struct laws *l, struct driver *d, const struct driver_vm 
 	uint64_t bytes = block_bytes(&d->geometry);
 
 	if (model_huge_bytes(d->model, vm->pid, block, bytes) == bytes) {
-		set_hold(l, vm, block, 0);
+		set_hold(l, vm, block, 0, false);
+		return;
+	}
+	if (a->action.kind == ACTION_POPULATE) {
+		note_hole(l, d, vm, a, block);
 		return;
 	}
 	if (a->outcome.err == EINVAL && !*is_refused) {
 		*is_refused = true;
 		if (l->has_exact_looks && model_present_bytes(d->model, vm->pid, block, bytes) > 0)
-			set_hold(l, vm, block, a->at_ns + 60 * MODEL_MINUTE);
+			set_hold(l, vm, block, a->at_ns + 60 * MODEL_MINUTE, false);
 		return;
 	}
 	if ((a->outcome.err == EAGAIN || a->outcome.err == 0) &&
 	    model_present_bytes(d->model, vm->pid, block, bytes) > 0)
-		set_hold(l, vm, block, a->at_ns + MODEL_MINUTE);
+		set_hold(l, vm, block, a->at_ns + MODEL_MINUTE, false);
 }
 
 static void note_act(struct laws *l, struct driver *d, const struct driver_vm *vm,
@@ -295,9 +344,11 @@ static void note_act(struct laws *l, struct driver *d, const struct driver_vm *v
 
 	if (a->outcome.err == EBUSY)
 		law_vm(l, vm)->no_copy_until_ns = a->at_ns + MODEL_MINUTE;
-	if (a->outcome.err == ENOMEM && a->action.kind == ACTION_COPY &&
-	    model_present_bytes(d->model, vm->pid, a->action.target.start, a->action.target.bytes) >
-		    0)
+	if (a->outcome.err == ENOMEM &&
+	    (a->action.kind == ACTION_POPULATE ||
+	     (a->action.kind == ACTION_COPY &&
+	      model_present_bytes(d->model, vm->pid, a->action.target.start,
+				  a->action.target.bytes) > 0)))
 		l->no_copy_until_ns = a->at_ns + MODEL_SECOND;
 	for (hva_t at = a->action.target.start; a->is_verified && at < end;
 	     at += block_bytes(&d->geometry))
@@ -317,8 +368,83 @@ static bool check_acts(struct laws *l, struct driver *d, const struct driver_vm 
 	return true;
 }
 
+/* ---- What is given back ---- */
+
+static struct law_seen *find_seen(struct laws *l, const struct driver_vm *vm, hva_t block)
+{
+	for (size_t i = 0; i < l->n_seen; i++) {
+		struct law_seen *s = &l->seen[i];
+
+		if (s->block == block && s->pid == vm->pid &&
+		    s->starttime == vm->process.starttime && s->mm_key == vm->process.mm_key)
+			return s;
+	}
+	return NULL;
+}
+
+static bool is_present(struct driver *d, const struct driver_vm *vm, hva_t block)
+{
+	return model_present_bytes(d->model, vm->pid, block, block_bytes(&d->geometry)) > 0;
+}
+
+void laws_hook(struct driver *d, struct driver_vm *vm, enum driver_step step,
+	       const struct action *a, void *userdata)
+{
+	struct laws *l = userdata;
+
+	if (step == DRIVER_LOOKED || a->kind != ACTION_POPULATE)
+		return;
+	for (hva_t at = a->target.start; at < a->target.start + a->target.bytes;
+	     at += block_bytes(&d->geometry)) {
+		struct law_seen *s = find_seen(l, vm, at);
+
+		if (!s)
+			continue;
+		l->refilled_blocks += s->is_given_back && is_present(d, vm, at);
+		s->is_given_back = step == DRIVER_CONFIRMED && model_is_hole(d->model, vm->pid, at);
+	}
+}
+
+static void note_seen(struct laws *l, struct driver *d, const struct driver_vm *vm, hva_t block)
+{
+	const struct law_seen news = {.pid = vm->pid,
+				      .starttime = vm->process.starttime,
+				      .mm_key = vm->process.mm_key,
+				      .block = block};
+
+	if (find_seen(l, vm, block))
+		l->given_back_blocks += model_is_hole(d->model, vm->pid, block);
+	else if (is_present(d, vm, block) && ARRAY_APPEND(&l->seen, &l->n_seen, &news) < 0)
+		abort();
+}
+
+/* What was made is known, whether the look after it went well or not. */
+static void note_all_seen(struct laws *l, struct driver *d, const struct driver_vm *vm, int r)
+{
+	uint64_t block = block_bytes(&d->geometry);
+
+	for (size_t i = 0; i < vm->n_acts; i++) {
+		const struct target *t = &vm->acts[i].action.target;
+
+		for (hva_t at = t->start; was_called(&vm->acts[i]) && at < t->start + t->bytes;
+		     at += block)
+			note_seen(l, d, vm, at);
+	}
+	for (size_t i = 0; r == 0 && i < vm->snapshot.n_regions; i++) {
+		const struct region *region = &vm->snapshot.regions[i];
+
+		for (hva_t at = align_up(region->start, block); at + block <= region->end;
+		     at += block)
+			note_seen(l, d, vm, at);
+	}
+}
+
 bool laws_check(struct laws *l, struct driver *d, const struct driver_vm *vm, int r, bool is_stale)
 {
+	if (vm->policy.populate == POPULATE_HUGE && !is_stale)
+		note_all_seen(l, d, vm, r);
+	if (!check_reserves(l, d))
+		return false;
 	if (!check_counts(l, d) || !check_budget(l, d) || !check_acts(l, d, vm))
 		return false;
 	if (r < 0)

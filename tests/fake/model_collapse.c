@@ -108,16 +108,36 @@ static uint64_t count_entries(const struct block *b, enum page_kind kind)
 	return page_runs_count(&b->v->table, kind, b->page, model_block_pages(b->m));
 }
 
+static bool is_to_populate(const struct block *b)
+{
+	return vma_is_shmem(b->v) &&
+	       object_is_seeded_hole(b->v->object, b->first, model_block_pages(b->m));
+}
+
+static bool is_within_limit(const struct block *b)
+{
+	uint64_t max = b->p->vm.memcg_max_bytes,
+		 used = process_charged_bytes(b->m, b->p) + model_block(b->m);
+	struct model_stats *s = &b->m->stats;
+
+	if (!max)
+		return true;
+	if (is_to_populate(b))
+		s->least_headroom_bytes = min_u64(s->least_headroom_bytes, sat_sub_u64(max, used));
+	return used <= max;
+}
+
 static enum result take_block(const struct block *b)
 {
-	uint64_t max = b->p->vm.memcg_max_bytes;
+	struct model_stats *s = &b->m->stats;
 
 	if (b->m->free_blocks == 0 || model_has_fault(b->m, MODEL_FAULT_ENOMEM))
 		return RESULT_ALLOC;
-	if (model_has_fault(b->m, MODEL_FAULT_EBUSY) ||
-	    (max && process_charged_bytes(b->m, b->p) + model_block(b->m) > max))
+	if (model_has_fault(b->m, MODEL_FAULT_EBUSY) || !is_within_limit(b))
 		return RESULT_CHARGE;
 	b->m->free_blocks--;
+	if (is_to_populate(b))
+		s->least_free_blocks = min_u64(s->least_free_blocks, b->m->free_blocks);
 	return RESULT_DONE;
 }
 
@@ -157,8 +177,10 @@ static void count_hole(const struct block *b, const struct page_run *hole)
 static void count_fills(const struct block *b)
 {
 	uint64_t n = model_block_pages(b->m), size = model_page(b->m);
+	bool is_populated = is_to_populate(b);
 
 	b->m->stats.swapped_in_pages += count_pages(b, PAGES_SWAPPED);
+	b->m->stats.populated_bytes += is_populated ? n * size : 0;
 	if (block_is_raced(b->m, b->v, b->page))
 		b->m->stats.raced_copied_bytes += n * size;
 	else
@@ -166,7 +188,7 @@ static void count_fills(const struct block *b)
 	b->m->now_ns += n * size * 2 / 3; /* 1.5 GB/s */
 	PAGE_RUNS_FOREACH(run, &b->v->object->pages, b->first, b->first + n)
 	{
-		if (run.kind == PAGES_NONE)
+		if (run.kind == PAGES_NONE && !is_populated)
 			count_hole(b, &run);
 	}
 }
@@ -197,6 +219,7 @@ static void copy_block(const struct block *b)
 		run.kind = PAGES_FOLIO;
 		run.pfn = pfn + (run.first - b->first);
 		run.pfn_step = step;
+		run.stamp = run.stamp ? run.stamp : STAMP_ZEROS;
 		page_runs_set(pages, &run);
 	}
 }

@@ -15,7 +15,7 @@ void model_fail_seeds(struct model *m, int error)
 }
 
 /* What was only allocated still counts as a hole. */
-static bool is_hole(const struct object *o, uint64_t first, uint64_t pages)
+bool object_is_hole(const struct object *o, uint64_t first, uint64_t pages)
 {
 	PAGE_RUNS_FOREACH(run, &o->pages, first, first + pages)
 	{
@@ -23,6 +23,28 @@ static bool is_hole(const struct object *o, uint64_t first, uint64_t pages)
 			return false;
 	}
 	return true;
+}
+
+bool object_is_seeded_hole(const struct object *o, uint64_t first, uint64_t pages)
+{
+	return object_is_hole(o, first, pages) &&
+	       page_runs_count(&o->pages, PAGES_SMALL, first, pages) > 0;
+}
+
+bool model_is_hole(struct model *m, pid_t pid, hva_t block)
+{
+	struct model_process *p;
+	struct vma *v;
+	bool result;
+
+	model_lock(m);
+	p = process_by_pid(m, pid);
+	v = p ? vma_at(p, block) : NULL;
+	result = v && vma_is_shmem(v) &&
+		 object_is_hole(v->object, object_page(v, (block - v->start) / model_page(m)),
+				model_block_pages(m));
+	model_unlock(m);
+	return result;
 }
 
 static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t pages)
@@ -36,7 +58,7 @@ static int seed(struct model *m, struct model_process *p, hva_t block, uint64_t 
 	if (m->seeds_error)
 		return m->seeds_error;
 	first = object_page(v, (block - v->start) / model_page(m));
-	if (!is_hole(v->object, first, pages))
+	if (!object_is_hole(v->object, first, pages))
 		return -EEXIST;
 	if (page_runs_at(&v->object->pages, first, first + 1).kind != PAGES_NONE)
 		return 0;

@@ -152,6 +152,9 @@ int model_choose_faults(struct model *m, struct model_process *p, const struct m
 bool model_has_fault(const struct model *m, enum model_fault_kind kind);
 
 /* model_hole.c */
+/* There are no data in these pages of the object; and some are allocated all the same. */
+bool object_is_hole(const struct object *o, uint64_t first, uint64_t pages);
+bool object_is_seeded_hole(const struct object *o, uint64_t first, uint64_t pages);
 int model_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
 		    uint64_t bytes);
 

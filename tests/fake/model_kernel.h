@@ -199,10 +199,14 @@ struct model_stats {
 	uint64_t unaligned_calls;
 	uint64_t split_puds; /* walks over 1 GiB device-dax */
 	uint64_t move_calls, moved_bytes;
-	uint64_t barred_moves;	/* of memory that must not be moved */
-	uint64_t split_by_move; /* huge folios that lost their size on the way */
-	uint64_t seeded_pages;	/* small pages given to holes */
-	uint64_t lost_pages;	/* guest data that is not there any more */
+	uint64_t barred_moves;	  /* of memory that must not be moved */
+	uint64_t split_by_move;	  /* huge folios that lost their size on the way */
+	uint64_t seeded_pages;	  /* small pages given to holes */
+	uint64_t populated_bytes; /* of holes that were given a page first */
+	/* What was left, at the least, after a populated block: free blocks, and below the limit of
+	 * the memory cgroup. */
+	uint64_t least_free_blocks, least_headroom_bytes;
+	uint64_t lost_pages; /* guest data that is not there any more */
 	uint64_t fired[MODEL_FAULT_MAX];
 };
 
@@ -226,6 +230,9 @@ uint64_t model_present_bytes(struct model *m, pid_t pid, hva_t start, uint64_t b
 /* Whether a collapse of this block would be right: eligible, nothing missing, swapped, guarded,
  * pinned (unless it is a remap) or copied. Huge blocks are not collapsible. */
 bool model_is_collapsible(struct model *m, pid_t pid, hva_t block);
+
+/* The file holds no data in this block. */
+bool model_is_hole(struct model *m, pid_t pid, hva_t block);
 
 /* Compares what guests expect with what is there; adds to stats.lost_pages; returns that. */
 uint64_t model_check_data(struct model *m);

@@ -27,13 +27,16 @@ enum page_kind {
 	PAGE_KIND_MAX,
 };
 
+/* Of pages that the kernel has cleared. */
+#define STAMP_ZEROS UINT64_MAX
+
 struct page_run {
 	uint64_t first, pages;
 	enum page_kind kind;
 	bool is_pinned;
 	uint64_t pfn; /* of the first page; page i has pfn + i * pfn_step */
 	uint32_t pfn_step;
-	uint64_t stamp; /* whose contents these are; 0 = zeros */
+	uint64_t stamp; /* whose contents these are; 0: only allocated; STAMP_ZEROS */
 };
 
 struct page_runs {

@@ -2,6 +2,7 @@
 
 #include "random_world.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,8 @@ static struct policy random_policy(struct world *w, bool may_refill)
 	p.mode = chance(w, 5) ? MODE_REPORT : MODE_FULL;
 	p.may_remap = !chance(w, 5);
 	p.may_copy = !chance(w, 10);
+	if (chance(w, 50))
+		p.populate = POPULATE_HUGE;
 	if (may_refill)
 		p.min_populated_bp = (uint16_t)world_random(w, 10001);
 	return p;
@@ -121,6 +124,8 @@ static void share(struct world *w, struct model_map *map)
 
 	if (w->vms[0].n_regions == 0 || !is_shareable || r->is_private || !chance(w, 50))
 		return;
+	if (map->backing == MODEL_DEVDAX_1G)
+		return; /* as memory it would be terabytes */
 	map->backing = r->backing;
 	map->share_pid = w->vms[0].born.pid;
 	map->share_start = r->start;
@@ -149,23 +154,36 @@ static void populate(struct world *w, struct world_vm *vm, const struct world_re
 	}
 	if (!r->is_lively)
 		return;
-	if (chance(w, 70))
+	/* Holes are what is populated. */
+	if (chance(w, vm->driven.policy.populate == POPULATE_HUGE ? 25 : 70))
 		model_touch(w->m, vm->born.pid, r->start, r->bytes);
 	if (!r->is_private && chance(w, 40) && first + block <= r->start + r->bytes)
 		model_make_huge(w->m, vm->born.pid, first,
 				align_down(r->start + r->bytes - first, block));
 }
 
+void world_spawn(struct world *w, struct world_vm *vm)
+{
+	(void)model_spawn(w->m, &vm->born);
+	vm->born_ns = model_now(w->m);
+	vm->n_regions = 0;
+}
+
 static void give_birth(struct world *w, struct world_vm *vm)
 {
 	uint64_t gap = 4 * pud_bytes(model_geometry(w->m)) + 64 * block_bytes(model_geometry(w->m));
 
-	(void)model_spawn(w->m, &vm->born);
-	vm->n_regions = 0;
+	world_spawn(w, vm);
 	for (uint64_t i = 0; i < 1 + world_random(w, WORLD_REGIONS_MAX); i++) {
 		add_region(w, vm, gap * (i + 1));
 		populate(w, vm, &vm->regions[vm->n_regions - 1]);
 	}
+}
+
+/* Room for a few blocks more than what is left free in any case. */
+static uint64_t random_limit(struct world *w)
+{
+	return block_bytes(model_geometry(w->m)) * (1 + world_random(w, 64)) + (64 << 20);
 }
 
 static void add_vm(struct world *w, bool may_refill)
@@ -184,8 +202,10 @@ static void add_vm(struct world *w, bool may_refill)
 		.has_vfio = chance(w, 10),
 		.is_thp_disabled = chance(w, 2),
 	};
-	give_birth(w, vm);
+	if (vm->born.cgroup && chance(w, 30))
+		vm->born.memcg_max_bytes = random_limit(w);
 	driver_vm_init(&vm->driven, vm->born.pid, &policy);
+	give_birth(w, vm);
 	w->n_vms++;
 }
 
@@ -207,6 +227,8 @@ void world_init(struct world *w, uint64_t seed)
 	if (driver_init(&w->d, w->m, &budget) < 0)
 		abort();
 	laws_init(&w->laws, &w->d);
+	w->d.hook = laws_hook;
+	w->d.userdata = &w->laws;
 	may_refill = chance(w, 10);
 	w->laws.may_refill = may_refill;
 	for (uint64_t i = 0; i < 1 + world_random(w, WORLD_VMS_MAX); i++)
@@ -384,12 +406,7 @@ static void change_host(struct world *w, const struct range *r)
 		break;
 	default:
 		if (r->vm->born.cgroup)
-			model_set_memcg_max(w->m, r->pid,
-					    chance(w, 50)
-						    ? 0
-						    : block_bytes(model_geometry(w->m)) *
-								      (1 + world_random(w, 64)) +
-							      (64 << 20));
+			model_set_memcg_max(w->m, r->pid, chance(w, 50) ? 0 : random_limit(w));
 	}
 }
 
@@ -404,7 +421,7 @@ static void replace_process(struct world *w, const struct range *r)
 	if (r->pid != w->vms[0].born.pid || w->n_vms == 1)
 		give_birth(w, vm);
 	else
-		(void)model_spawn(w->m, &vm->born); /* others may want to share its memory */
+		world_spawn(w, vm); /* others may want to share its memory */
 }
 
 static void exec_process(struct world *w, const struct range *r)
@@ -490,12 +507,29 @@ void world_live(struct world *w)
 	model_advance(w->m, 1 + world_random(w, 2 * MODEL_SECOND));
 }
 
+void world_ask(struct world *w, struct world_vm *vm)
+{
+	bool is_asked = vm->driven.policy.populate == POPULATE_HUGE && chance(w, 30);
+
+	vm->driven.age_ns = model_now(w->m) - vm->born_ns;
+	vm->driven.populate.wish = is_asked ? POPULATE_WISH_ASKED : POPULATE_WISH_NONE;
+}
+
+/* Of a page for a hole. */
+static int random_refusal(struct world *w)
+{
+	static const int errors[] = {-EINVAL, -ENOMEM, -EPERM, -EACCES, -ENOSPC, -EAGAIN, -ESRCH};
+
+	return chance(w, 15) ? errors[world_random(w, ARRAY_SIZE(errors))] : 0;
+}
+
 void world_add_fault(struct world *w, pid_t pid)
 {
 	struct model_fault f = {.pid = pid};
 
 	model_clear_faults(w->m);
-	if (!chance(w, 30))
+	model_fail_seeds(w->m, random_refusal(w));
+	if (!chance(w, 50))
 		return;
 	f.kind = (enum model_fault_kind)world_random(w, MODEL_FAULT_MAX);
 	f.skip = (uint32_t)world_random(w, 3);
@@ -509,6 +543,7 @@ void world_add_fault(struct world *w, pid_t pid)
 void world_calm(struct world *w)
 {
 	model_clear_faults(w->m);
+	model_fail_seeds(w->m, 0);
 	model_set_free_blocks(w->m, 1000000);
 	model_set_shmem_knobs(w->m, "never", "inherit");
 	model_set_ksm(w->m, false);

@@ -19,6 +19,7 @@ struct world_region {
 struct world_vm {
 	struct driver_vm driven;
 	struct model_vm born;
+	uint64_t born_ns;
 	struct world_region regions[WORLD_REGIONS_MAX];
 	size_t n_regions;
 };
@@ -41,6 +42,12 @@ uint64_t world_random(struct world *w, uint64_t below); /* 0 .. below - 1 */
 
 /* What guests, VMMs and the host do between two cycles. */
 void world_live(struct world *w);
+
+/* How old it is by now, and whether somebody asks for its holes to be filled. */
+void world_ask(struct world *w, struct world_vm *vm);
+
+/* Begins anew: the pid is there, without memory. */
+void world_spawn(struct world *w, struct world_vm *vm);
 
 /* Perhaps a fault for the next cycle. */
 void world_add_fault(struct world *w, pid_t pid);

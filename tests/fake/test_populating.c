@@ -40,8 +40,6 @@ static int setup(void **state)
 	(void)model_spawn(w->m, &(struct model_vm){.pid = PID});
 	driver_vm_init(&w->vm, PID, &policy);
 	laws_init(&w->laws, &w->d);
-	/* To fill holes is what this is about. */
-	w->laws.may_refill = true;
 	model_mmap(
 		w->m, PID,
 		&(struct model_map){.start = RAM, .bytes = BLOCKS * BLOCK, .backing = MODEL_MEMFD});

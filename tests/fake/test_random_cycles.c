@@ -22,7 +22,8 @@
 enum { CYCLES = 10000, CYCLES_A_WORLD = 24, PARTS = 4, CALM_CYCLES = 40 };
 
 struct tally {
-	uint64_t worlds, cycles, acts, canceled, failed_looks;
+	uint64_t worlds, cycles, acts, canceled, failed_looks, given_back_blocks, populated,
+		refused;
 	struct model_stats stats;
 };
 
@@ -35,6 +36,8 @@ static void add_stats(struct tally *t, struct world *w)
 	t->stats.calls += s.calls;
 	t->stats.copied_bytes += s.copied_bytes;
 	t->stats.remapped_bytes += s.remapped_bytes;
+	t->stats.populated_bytes += s.populated_bytes;
+	t->given_back_blocks += w->laws.given_back_blocks;
 	t->stats.raced_refilled_pages += s.raced_refilled_pages;
 	for (int i = 0; i < MODEL_FAULT_MAX; i++)
 		t->stats.fired[i] += s.fired[i];
@@ -91,21 +94,36 @@ static void forget_regions(struct world *w, struct world_vm *vm)
 {
 	vm->n_regions = 0;
 	if (!model_find(w->m, vm->born.pid))
-		(void)model_spawn(w->m, &vm->born);
+		world_spawn(w, vm);
+}
+
+static void count_acts(const struct driver_vm *vm, struct tally *t)
+{
+	t->acts += vm->n_acts;
+	for (size_t i = 0; i < vm->n_acts; i++) {
+		const struct driver_act *a = &vm->acts[i];
+
+		if (a->action.kind != ACTION_POPULATE || a->outcome.err == ECANCELED)
+			continue;
+		t->populated += a->is_verified && a->verdict.huge_bytes_delta > 0;
+		t->refused += a->outcome.err != 0;
+	}
 }
 
 static void run_cycle(struct world *w, struct world_vm *vm, struct tally *t)
 {
 	struct model_stats before = model_stats(w->m), after;
-	int r = driver_cycle(&w->d, &vm->driven);
 	bool is_stale;
+	int r;
 
+	world_ask(w, vm);
+	r = driver_cycle(&w->d, &vm->driven);
 	after = model_stats(w->m);
 	is_stale = is_stale_after(&before, &after);
 	if (w->is_tracing)
 		trace_cycle(vm, r);
 	t->cycles++;
-	t->acts += vm->driven.n_acts;
+	count_acts(&vm->driven, t);
 	t->failed_looks += r < 0;
 	if (!laws_check(&w->laws, &w->d, &vm->driven, r, is_stale))
 		fail_msg("THPD_SEED=%llu cycle %llu of pid %d: %s", (unsigned long long)w->seed,
@@ -123,8 +141,10 @@ static bool is_excused(const struct world *w, const struct world_vm *vm, enum re
 
 	bool is_reduced = p->mode != MODE_FULL || !p->may_copy || !p->may_remap;
 
-	if (reason == REASON_PINNED_SUSPECTED || reason == REASON_FOLIO_UNKNOWN)
+	if (reason == REASON_PINNED_SUSPECTED)
 		return vm->born.has_vfio || !p->may_copy;
+	if (reason == REASON_FOLIO_UNKNOWN)
+		return vm->born.has_vfio || !p->may_copy || p->mode != MODE_FULL;
 	if (reason == REASON_UFFD_POSSIBLE)
 		return !w->is_uffd_safe || vm->driven.snapshot.vm.has_device_dax_1g;
 	/* A folio of which only a part is mapped looks like any few pages without its frame number.
@@ -155,8 +175,9 @@ static uint64_t blocks_left(struct world *w, struct world_vm *vm, enum reason *r
 		     at += block) {
 			enum reason reason = reason_at(&vm->driven.diagnosis, at);
 
-			if (!model_is_collapsible(w->m, vm->born.pid, at) ||
-			    is_excused(w, vm, reason))
+			if (reason != REASON_TO_POPULATE &&
+			    (!model_is_collapsible(w->m, vm->born.pid, at) ||
+			     is_excused(w, vm, reason)))
 				continue;
 			*ret_reason = reason;
 			left++;
@@ -216,8 +237,15 @@ static void print_tally(const struct tally *t)
 		      (unsigned long long)t->worlds, (unsigned long long)t->cycles,
 		      (unsigned long long)t->acts, (unsigned long long)t->canceled,
 		      (unsigned long long)t->stats.calls, (unsigned long long)t->failed_looks);
-	print_message("# %llu MiB copied, %llu MiB remapped; %llu pages refilled in races\n",
+	print_message(
+		"# %llu actions populated (%llu were refused), %llu times a hole that was given "
+		"back was seen\n",
+		(unsigned long long)t->populated, (unsigned long long)t->refused,
+		(unsigned long long)t->given_back_blocks);
+	print_message("# %llu MiB copied, %llu of it populated, %llu MiB remapped; %llu pages "
+		      "refilled in races\n",
 		      (unsigned long long)t->stats.copied_bytes >> 20,
+		      (unsigned long long)t->stats.populated_bytes >> 20,
 		      (unsigned long long)t->stats.remapped_bytes >> 20,
 		      (unsigned long long)t->stats.raced_refilled_pages);
 	for (int i = 0; i < MODEL_FAULT_MAX; i++)
@@ -252,7 +280,8 @@ static void run_part(struct world *w, uint64_t part)
 	print_tally(&t);
 	for (int i = 0; i < MODEL_FAULT_MAX; i++)
 		assert_true(cycles < 1000 || t.stats.fired[i] > 0);
-	assert_true(t.stats.remapped_bytes > 0 && t.stats.copied_bytes > 0);
+	assert_true(t.stats.remapped_bytes > 0 && t.stats.copied_bytes > t.stats.populated_bytes);
+	assert_true(t.stats.populated_bytes > 0 && t.given_back_blocks > 0);
 }
 
 static int setup(void **state)
