@@ -3,15 +3,18 @@
 # Builds the Linux that the test guests boot: build.sh OUTDIR
 #
 #   OUTDIR/vmlinuz       Debian's packaged cloud kernel (downloaded by apt, unpacked, never installed)
-#   OUTDIR/initrd.cpio   busybox, the work load (pattern.c) and an init
+#   OUTDIR/modules/      what that kernel needs for a virtio balloon
+#   OUTDIR/initrd.cpio   busybox, the work load (pattern.c), those modules and an init
 #
 # What is there already and still right is left alone, so a second call does nothing and needs no
-# network.  THPD_GUEST_KERNEL names another vmlinuz in place of the download.
+# network.  THPD_GUEST_KERNEL names another vmlinuz in place of the download; without modules.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly meta_package=linux-image-cloud-amd64
+# In the order in which they are loaded.
+readonly modules='virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_balloon'
 : "${CC:=gcc}"
 
 die() {
@@ -37,9 +40,10 @@ kernel_package() {
 
 fetch_kernel() {
 	local out=$1 package work
-	[ -s "$out/vmlinuz" ] && return 0
+	[ -s "$out/vmlinuz" ] && [ -d "$out/modules" ] && return 0
 	if [ -n "${THPD_GUEST_KERNEL:-}" ]; then
 		cp -- "$THPD_GUEST_KERNEL" "$out/vmlinuz"
+		mkdir -p "$out/modules"
 		return 0
 	fi
 	need apt-get:apt dpkg:dpkg
@@ -62,13 +66,26 @@ fetch_kernel() {
 	dpkg -x "$work"/*.deb "$work/tree"
 	mv "$work"/tree/boot/vmlinuz-* "$out/vmlinuz.new"
 	mv "$out/vmlinuz.new" "$out/vmlinuz"
+	keep_modules "$work/tree" "$out/modules"
 	rm -rf "$work"
+}
+
+# What a kernel has built in, or not at all, is no module.
+keep_modules() {
+	local tree=$1 kept=$2 name module
+	rm -rf "$kept" "$kept.new"
+	mkdir "$kept.new"
+	for name in $modules; do
+		module=$(find "$tree" -name "$name.ko" -print -quit)
+		[ -z "$module" ] || cp "$module" "$kept.new/"
+	done
+	mv "$kept.new" "$kept"
 }
 
 build_initrd() {
 	local out=$1 initrd=$1/initrd.cpio tree source is_fresh=yes
 	[ -s "$initrd" ] || is_fresh=no
-	for source in "$here/pattern.c" "$here/init" "$here/build.sh"; do
+	for source in "$here/pattern.c" "$here/init" "$here/build.sh" "$out/modules"; do
 		[ "$initrd" -nt "$source" ] || is_fresh=no
 	done
 	[ "$is_fresh" = no ] || return 0
@@ -77,6 +94,8 @@ build_initrd() {
 	! ldd "$busybox" >/dev/null 2>&1 || die "$busybox is not static: apt-get install busybox-static"
 	tree=$(mktemp -d "$out/initrd.XXXXXX")
 	mkdir "$tree/bin" "$tree/proc" "$tree/dev"
+	cp -r "$out/modules" "$tree/modules"
+	printf '%s\n' $modules >"$tree/modules/order"
 	cp "$busybox" "$tree/bin/busybox"
 	install -m 755 "$here/init" "$tree/init"
 	"$CC" -std=gnu17 -D_GNU_SOURCE -O2 -static -s -Wall -Wextra -o "$tree/bin/pattern" \

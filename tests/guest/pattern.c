@@ -161,6 +161,7 @@ int main(int argc, char **argv)
 	uint64_t reserve = UINT64_C(12) << 20;
 	uint64_t available = available_bytes();
 	int pause_ms = argc > 1 ? atoi(argv[1]) : 0;
+	uint64_t share = argc > 2 ? (uint64_t)atoi(argv[2]) : 100; /* percent */
 	uint64_t bytes, wrong = 0;
 	struct area area;
 
@@ -169,7 +170,7 @@ int main(int argc, char **argv)
 		printf("PATTERN failed: only %" PRIu64 " bytes available\n", available);
 		return EXIT_FAILURE;
 	}
-	bytes = (available - reserve) / PAGE * PAGE;
+	bytes = (available - reserve) / 100 * share / PAGE * PAGE;
 	area.pages = bytes / PAGE;
 	area.pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	area.words = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -11,7 +11,8 @@
 #     D  private anonymous memory, preallocated while huge pages are off
 #     E  a file on /dev/shm, mapped as C is, preallocated
 #     F  a memfd as C, preallocated
-#                                    GUEST_WRAP: a command in front of QEMU that executes it
+#                                    GUEST_WRAP: a command in front of QEMU that executes it;
+#                                    GUEST_OPTIONS: more options of QEMU; GUEST_WORDS: for the guest's init
 #   wait_serial NAME REGEX SECONDS, guest_passes NAME, guest_mismatches NAME, guest_is_healthy NAME,
 #   guest_is_alive NAME, guest_say NAME WORD, qmp NAME JSON, background_snapshot NAME,
 #   smaps_huge NAME                  prints "HUGE RESIDENT" in bytes, straight from the kernel's smaps
@@ -29,6 +30,8 @@ GUESTS_SHM=''
 GUESTS_ACCEL=''
 GUESTS_TAG=''
 GUEST_WRAP=()
+GUEST_OPTIONS=()
+GUEST_WORDS=''
 # A number that is never open: closing it is harmless.
 readonly NO_FD=250
 THP_KEEPER_FD=$NO_FD
@@ -64,7 +67,7 @@ qemu_common() {
 
 guest_cmdline() {
 	printf '%s' "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off nokaslr tsc=reliable" \
-		" no_timer_check audit=0 nowatchdog transparent_hugepage=always pattern=$1"
+		" no_timer_check audit=0 nowatchdog transparent_hugepage=always pattern=$1 $GUEST_WORDS"
 }
 
 # The translation buffer is kept below MinRegion=: it is no guest memory.
@@ -171,7 +174,7 @@ start_guest() {
 		-qmp "unix:$dir/qmp.sock,server=on,wait=off" \
 		-chardev "socket,id=tty,path=$dir/serial.sock,server=on,wait=off,logfile=$dir/serial.log" \
 		-serial chardev:tty -pidfile "$dir/qemu.pid" \
-		-append "$(guest_cmdline "$THPD_GUEST_PAUSE_MS")" \
+		-append "$(guest_cmdline "$THPD_GUEST_PAUSE_MS")" "${GUEST_OPTIONS[@]}" \
 		</dev/null >"$dir/qemu.log" 2>&1 {THP_KEEPER_FD}>&- &
 	GUEST_PID[$name]=$!
 	disown "$!"
