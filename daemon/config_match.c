@@ -8,33 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bits.h"
+#include "vmm.h"
 
 bool match_is_empty(const struct match *m)
 {
 	return !m->name && !m->uuid && !m->comm && !m->exe && !m->cgroup && !m->user;
 }
 
-/* comm is cut to 15 bytes by the kernel. */
-static bool is_vmm_program(const char *name)
-{
-	static const char *const prefixes[] = {"qemu-system-", "qemu-kvm", "cloud-hyperviso",
-					       "firecracker", "crosvm"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
-}
-
 /* Text that a process wrote itself is believed only of something that looks like a VMM: any shell
  * script can call itself "-name db1". QEMU gives itself another comm with -name VM,process=COMM. */
 static bool is_known_vmm(const struct vm *vm)
 {
-	const char *slash = strrchr(vm->exe, '/');
-
-	return vm->has_kvm || is_vmm_program(vm->comm) ||
-	       is_vmm_program(slash ? slash + 1 : vm->exe);
+	return vm->has_kvm || vmm_kind_of(vm) != VMM_OTHER;
 }
 
 static bool glob_fits(const char *glob, const char *text, int flags)
