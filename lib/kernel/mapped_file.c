@@ -35,16 +35,6 @@ static int hold_file(int dirfd, const struct region *r, struct statx *st)
 	return TAKE_FD(fd);
 }
 
-static int open_held(int held_fd, int flags)
-{
-	char path[32];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held_fd);
-	fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
-}
-
 int mapped_file_open(int dirfd, const struct region *r, int flags)
 {
 	struct statx st;
@@ -52,7 +42,7 @@ int mapped_file_open(int dirfd, const struct region *r, int flags)
 
 	if (held_fd < 0)
 		return held_fd == -EACCES ? -EACCES : -ESRCH;
-	return open_held(held_fd, flags);
+	return sys_reopen(held_fd, flags);
 }
 
 static int add_extent(const struct region *r, const struct extent *x, struct extent **list,
@@ -89,7 +79,7 @@ int mapped_extents_read(int fd, uint64_t base_bytes, struct region *r, struct ex
 static int read_layout(struct sys *sys, int held_fd, struct region *r, struct extent **list,
 		       size_t *n, size_t max)
 {
-	_cleanup_close_ int fd = open_held(held_fd, O_RDONLY);
+	_cleanup_close_ int fd = sys_reopen(held_fd, O_RDONLY);
 	struct storage storage;
 
 	/* Where the file system begins somewhere in another device (LVM), places say nothing. */

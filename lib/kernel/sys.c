@@ -238,14 +238,11 @@ static int grow(char **text, size_t *size, size_t max)
 	return 0;
 }
 
-int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size)
+int sys_read_all(int fd, size_t max, char **ret, size_t *ret_size)
 {
-	_cleanup_close_ int fd = open_below(dirfd, path, 0);
 	_cleanup_free_ char *text = NULL;
 	size_t size = 16384, used = 0;
 
-	if (fd < 0)
-		return fd;
 	for (;;) {
 		ssize_t r;
 
@@ -269,6 +266,23 @@ int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t 
 	*ret = TAKE_PTR(text);
 	*ret_size = used;
 	return 0;
+}
+
+int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size)
+{
+	_cleanup_close_ int fd = open_below(dirfd, path, 0);
+
+	return fd < 0 ? fd : sys_read_all(fd, max, ret, ret_size);
+}
+
+int sys_reopen(int held_fd, int flags)
+{
+	char path[32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", held_fd);
+	fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
 }
 
 int sys_read_number_at(int dirfd, const char *path, uint64_t *ret)

@@ -93,6 +93,11 @@ ssize_t sys_read_at(int dirfd, const char *path, char *buffer, size_t size);
 /* Reads a file of unknown size (maps, smaps), up to max bytes, into malloc'ed NUL-terminated
  * memory. 0, -EFBIG (longer than max), or -errno. */
 int sys_read_all_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_size);
+int sys_read_all(int fd, size_t max, char **ret, size_t *ret_size); /* the same of an open file */
+
+/* Opens what an O_PATH fd holds (flags: how), now that it is known what it is; never waits for the
+ * other end of a FIFO. An fd or -errno. */
+int sys_reopen(int held_fd, int flags);
 
 /* A file that holds one number, in decimal or, with 0x, in hexadecimal, as sysfs has them. 0,
  * -EINVAL or another -errno. */
