@@ -74,6 +74,8 @@ void guest_forget_facts(struct guest *g)
 	g->migrates_by_monitor = ANSWER_UNKNOWN;
 	judge_migration(g);
 	g->counts_of_monitor_ns = 0;
+	if (g->snapshot.kvm.source == KVM_SOURCE_NONE)
+		g->counts_due_ns = 0; /* a new one may know */
 	g->facts_due_ns = 0;
 	g->facts_why = NULL;
 }
@@ -227,6 +229,13 @@ void guest_forget_library(struct guest *g)
 	g->counts_of_library_ns = 0;
 	snapshot_forget_memslots(&g->snapshot);
 	judge_migration(g);
+}
+
+/* The time to ask again is set by the last asking, and 0 before the first one. */
+bool guest_is_uncounted(const struct guest *g)
+{
+	return g->snapshot.vm.has_kvm && g->snapshot.kvm.source == KVM_SOURCE_NONE &&
+	       g->counts_due_ns > 0;
 }
 
 void guest_forget_counts(struct guest *g)

@@ -126,6 +126,7 @@ struct guest {
 	bool is_due;
 	bool is_asked_for;    /* an operator wants a cycle, whatever the mode */
 	bool want_flags;      /* the next survey reads smaps */
+	bool has_vmm_config;  /* what its VMM was told at its start was read, or cannot be */
 	uint64_t cycles;      /* completed */
 	bool is_counted;      /* the wants of the last diagnosis were counted */
 	unsigned vain_rounds; /* plans in a row that changed nothing */
@@ -208,6 +209,9 @@ void guest_forget_library(struct guest *g);
 /* Takes what it told of all of its memslots: *slots is the snapshot's then, and NULL. What breaks a
  * law is not known, as if nothing had been told (is_known false). */
 void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known);
+
+/* All who could tell what KVM maps were asked, and nobody knew. */
+bool guest_is_uncounted(const struct guest *g);
 
 /* Something was done to the memory: what KVM mapped before says nothing of what it maps now. */
 void guest_forget_counts(struct guest *g);

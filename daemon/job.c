@@ -10,6 +10,7 @@
 #include "confirm.h"
 #include "descriptors.h"
 #include "fill.h"
+#include "firecracker.h"
 #include "hostfacts.h"
 #include "inventory.h"
 #include "kvm_debugfs.h"
@@ -17,6 +18,7 @@
 #include "place.h"
 #include "qmp_path.h"
 #include "vcpus.h"
+#include "vmm.h"
 
 struct job *job_new(enum job_kind kind, uint64_t guest, struct process *process)
 {
@@ -62,7 +64,8 @@ int job_monitor_path(const struct job *j, struct monitor_path *ret, const char *
 	int r = qmp_path(j->survey.policy.monitor, &j->survey.vm, ret->text, sizeof(ret->text));
 
 	if (r < 0)
-		*ret_why = "its name or UUID makes no path of a socket";
+		*ret_why = r == -EPERM ? "Monitor= names the monitor that is libvirt's own"
+				       : "its name or UUID makes no path of a socket";
 	return r;
 }
 
@@ -105,6 +108,14 @@ static void run_signs(struct sys *sys, struct job *j)
 		job_ask_around(sys, j);
 }
 
+static void read_vmm_config(struct job *j)
+{
+	struct vm *vm = &j->survey.vm;
+
+	if (j->want_vmm_config && vmm_kind_of(vm) == VMM_FIRECRACKER)
+		vm->is_logged_for_life = firecracker_is_logged_for_life(j->process, vm->uid);
+}
+
 static void run_survey(struct sys *sys, struct job *j)
 {
 	struct survey_options o = {
@@ -120,6 +131,8 @@ static void run_survey(struct sys *sys, struct job *j)
 	}
 	if (j->err == 0)
 		j->err = vm_refresh(sys, j->process, &j->survey.vm);
+	if (j->err == 0)
+		read_vmm_config(j);
 	if (j->err == 0)
 		j->err = region_survey(sys, j->process, &o, &j->survey);
 	if (j->err == 0)

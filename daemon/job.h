@@ -31,6 +31,7 @@ struct job {
 	hva_t start, end;
 	uint32_t region;
 	bool want_flags;	     /* SURVEY */
+	bool want_vmm_config;	     /* SURVEY: what its VMM was told at its start */
 	bool want_vcpus;	     /* SIGNS, SURVEY */
 	bool want_facts;	     /* SURVEY: by the monitor that the policy names */
 	bool want_counts;	     /* SIGNS, SURVEY: of what KVM maps */

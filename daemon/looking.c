@@ -186,6 +186,7 @@ void cycle_start(struct manager *m, struct guest *g)
 		return;
 	j->want_flags = g->want_flags ||
 			populate_wants_flags(&g->populate, &g->snapshot, manager_now_ns(m));
+	j->want_vmm_config = !g->has_vmm_config;
 	j->want_vcpus = guest_has_nodes(g, &m->host);
 	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
 	if (guest_wants_counts(g, manager_now_ns(m)) && !hearing_ask_counts(m, g))
@@ -217,6 +218,7 @@ static void look_at_as_new(struct manager *m, struct guest *g)
 	g->nudge = (struct nudge_history)NUDGE_HISTORY_INIT;
 	g->last_nudge.is_set = false;
 	g->has_told = false;
+	g->has_vmm_config = false;
 	hearing_leave(g);
 	g->phase = PHASE_IDLE;
 	discovery_identify(m, g);
@@ -253,6 +255,7 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		return;
 	}
 	s->vm = j->survey.vm;
+	g->has_vmm_config = true;
 	snapshot_take_regions(s, &j->survey);
 	if (j->want_vcpus)
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, manager_now_ns(m));

@@ -12,6 +12,7 @@
 #include "report_json.h"
 #include "report_kvm.h"
 #include "report_numa.h"
+#include "report_vmm.h"
 #include "state.h"
 
 static const char *phase_name(const struct guest *g)
@@ -84,6 +85,8 @@ struct json_object *report_guest(const struct manager *m, const struct guest *g)
 	json_object_object_add(o, "last_action", report_last_action(&g->last_action));
 	json_object_object_add(o, "kvm", report_kvm(g));
 	json_object_object_add(o, "numa", report_numa(m, g));
+	report_vmm(o, vm);
+	json_object_object_add(o, "hint", report_hint(g));
 	json_add_text(o, "policy_file", g->rule ? g->rule->file : "");
 	return o;
 }
@@ -230,6 +233,7 @@ struct json_object *report_explain(const struct guest *g, hva_t only, bool has_o
 	json_object_object_add(o, "runs", runs);
 	json_object_object_add(o, "totals", totals_to_json(&g->diagnosis.totals));
 	json_object_object_add(o, "kvm", report_kvm(g));
+	json_object_object_add(o, "hint", report_hint(g));
 	return o;
 }
 

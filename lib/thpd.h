@@ -27,7 +27,8 @@ THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
 /* The memslots of a snapshot: {"name","pid","known","memslots":[{"slot","address_space","gpa",
  * "bytes","hva","flags":["log-dirty","readonly","guest-memfd"],"can_be_huge","reason",
  * "misaligned_bytes"}]}. "known": the library inside the VMM told; "can_be_huge": KVM can map all
- * whole huge pages of the slot huge where the host does, else "reason" is why not. */
+ * whole huge pages of the slot huge where the host does, else "reason" is why not. Where nobody
+ * told there are "reason", "sentence" and "cure" beside "known": what this kind of VMM lacks. */
 THPD_API int thpd_memslots(const char *text, size_t size, char **ret_json, const char **ret_why);
 
 /* Host pre-flight: {"checks":[{"id","result":"ok|note|warn|fail","text","cure"}],"ok":bool}. Needs

@@ -8,6 +8,7 @@
 #include "format.h"
 
 #define MISALIGNED "misaligned-mapping"
+#define FOR_LIFE   "dirty-logging-for-life"
 
 enum { SENTENCE_MAX = 1024 };
 
@@ -38,7 +39,36 @@ int checks_add(struct json_object *report, const char *id, const char *result, c
 	return 0;
 }
 
-static int check_guest(struct json_object *report, struct json_object *vm, const char *cure)
+/* No fault of the guest: what thpd would know or do more of, were there a way. */
+static int check_hint(struct json_object *report, struct json_object *vm)
+{
+	struct json_object *hint = field_object(vm, "hint");
+	char text[SENTENCE_MAX], id[128], name[256];
+
+	if (!hint)
+		return 0;
+	(void)snprintf(id, sizeof(id), "guest-%s", field_text(hint, "reason"));
+	(void)snprintf(text, sizeof(text), "%s (pid %llu): %s",
+		       format_printable(field_text(vm, "name"), name, sizeof(name)),
+		       (unsigned long long)field_u64_or_0(vm, "pid"), field_text(hint, "sentence"));
+	return checks_add(report, id, "note", text, field_text(hint, "cure"));
+}
+
+static int check_log(struct json_object *report, struct json_object *vm, const char *cure)
+{
+	char text[SENTENCE_MAX], name[256];
+
+	if (strcmp(field_text(vm, "logged_for_life"), "yes") != 0)
+		return 0;
+	(void)snprintf(text, sizeof(text),
+		       "%s (pid %llu): its VMM has KVM log what the guest writes for as long as it "
+		       "lives, so that KVM maps all of its memory by small pages.",
+		       format_printable(field_text(vm, "name"), name, sizeof(name)),
+		       (unsigned long long)field_u64_or_0(vm, "pid"));
+	return checks_add(report, "guest-" FOR_LIFE, "warn", text, cure);
+}
+
+static int check_alignment(struct json_object *report, struct json_object *vm, const char *cure)
 {
 	uint64_t misaligned = field_u64_or_0(field_object(vm, "reasons"), MISALIGNED);
 	char text[SENTENCE_MAX], name[256], bytes[FORMAT_MAX];
@@ -52,6 +82,18 @@ static int check_guest(struct json_object *report, struct json_object *vm, const
 		       (unsigned long long)field_u64_or_0(vm, "pid"),
 		       format_bytes(misaligned, false, bytes));
 	return checks_add(report, "guest-" MISALIGNED, "fail", text, cure);
+}
+
+static int check_guest(struct json_object *report, struct json_object *vm,
+		       struct json_object *reasons)
+{
+	int r = check_alignment(report, vm,
+				field_text(field_find(reasons, "slug", MISALIGNED), "cure"));
+
+	if (r == 0)
+		r = check_log(report, vm,
+			      field_text(field_find(reasons, "slug", FOR_LIFE), "cure"));
+	return r < 0 ? r : check_hint(report, vm);
 }
 
 static int check_daemon(struct json_object *report, struct json_object *host)
@@ -76,7 +118,6 @@ int checks_add_status(struct json_object *report, struct json_object *status,
 		      struct json_object *reasons)
 {
 	struct json_object *vms = field_array(status, "vms"), *ok;
-	const char *cure = field_text(field_find(reasons, "slug", MISALIGNED), "cure");
 	bool was_ok = checks_are_ok(report);
 	char text[64];
 	int r = check_daemon(report, field_object(status, "host"));
@@ -85,7 +126,7 @@ int checks_add_status(struct json_object *report, struct json_object *status,
 	if (!ok || json_object_object_add(report, "ok", ok) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < field_array_length(vms); i++)
-		r = check_guest(report, json_object_array_get_idx(vms, i), cure);
+		r = check_guest(report, json_object_array_get_idx(vms, i), reasons);
 	if (r == 0 && checks_are_ok(report)) {
 		(void)snprintf(text, sizeof(text), "%zu VMs, none with misaligned memory.",
 			       field_array_length(vms));

@@ -181,6 +181,25 @@ static void print_reasons(FILE *f, struct json_object *explanation, bool is_raw)
 		view_reason_print(f, &sums[i], is_raw);
 }
 
+/* What thpd does not know of the VM, or cannot do for it, and which way there would be. */
+static void print_hint(FILE *f, struct json_object *hint)
+{
+	struct json_object *lacks = field_array(hint, "lacks");
+	char text[TABLE_CELL_MAX];
+
+	if (!hint)
+		return;
+	fprintf(f, "\n%s (for", format_printable(field_text(hint, "reason"), text, sizeof(text)));
+	for (size_t i = 0; i < field_array_length(lacks); i++) {
+		const char *lack = json_object_get_string(json_object_array_get_idx(lacks, i));
+
+		fprintf(f, "%s %s", i > 0 ? "," : "",
+			format_printable(lack ? lack : "", text, sizeof(text)));
+	}
+	fputs(")\n", f);
+	view_reason_words(f, field_text(hint, "sentence"), field_text(hint, "cure"));
+}
+
 int view_explain_print(FILE *f, struct json_object *explanation, const struct args *a, bool is_part)
 {
 	struct json_object *kvm = is_part ? NULL : field_object(explanation, "kvm");
@@ -195,5 +214,7 @@ int view_explain_print(FILE *f, struct json_object *explanation, const struct ar
 		print_reasons(f, explanation, a->is_raw);
 	if (r == 0)
 		view_kvm_print_findings(f, kvm, a->is_raw);
+	if (r == 0 && !is_part)
+		print_hint(f, field_object(explanation, "hint"));
 	return r;
 }

@@ -111,11 +111,10 @@ int view_memslots_print(FILE *f, struct json_object *table, const struct args *a
 
 void view_memslots_print_unknown(FILE *f, struct json_object *table)
 {
-	char name[TABLE_CELL_MAX];
+	char name[TABLE_CELL_MAX], sentence[1024], cure[1024];
 
-	fprintf(f,
-		"thpctl: nobody tells thpd the memslots of %s: only the library inside its VMM "
-		"can; "
-		"start the VMM by thpd-run(1)\n",
-		format_printable(field_text(table, "name"), name, sizeof(name)));
+	fprintf(f, "thpctl: the memslots of %s are not known: %s\n%s\n",
+		format_printable(field_text(table, "name"), name, sizeof(name)),
+		format_printable(field_text(table, "sentence"), sentence, sizeof(sentence)),
+		format_printable(field_text(table, "cure"), cure, sizeof(cure)));
 }

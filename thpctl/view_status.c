@@ -193,12 +193,16 @@ void view_status_row(struct json_object *vm, const struct args *a, uint64_t now_
 static void print_vm_notes(FILE *f, struct json_object *vm, bool is_raw)
 {
 	uint64_t unknown = field_u64_or_0(vm, "unknown_bytes");
-	char name[TABLE_CELL_MAX], bytes[FORMAT_MAX];
+	struct json_object *hint = field_object(vm, "hint");
+	char name[TABLE_CELL_MAX], slug[TABLE_CELL_MAX], bytes[FORMAT_MAX];
 
 	(void)format_printable(field_text(vm, "name"), name, sizeof(name));
 	if (unknown > 0)
 		fprintf(f, "Note: %s of %s not looked at yet or not known; thpctl explain %s\n",
 			format_bytes(unknown, is_raw, bytes), name, name);
+	if (hint)
+		fprintf(f, "Note: %s: %s; thpctl explain %s\n", name,
+			format_printable(field_text(hint, "reason"), slug, sizeof(slug)), name);
 }
 
 static void print_host_notes(FILE *f, struct json_object *host)

@@ -119,6 +119,15 @@ static enum reason bar_of_advice(const struct snapshot *s, const struct region *
 	return REASON_NONE;
 }
 
+/* KVM maps all of it by small pages for as long as the VM lives, so that the guest gains nothing.
+ */
+static enum reason bar_of_log(const struct snapshot *s)
+{
+	return s->vm.is_logged_for_life == ANSWER_YES && !s->policy.may_dirty_logged
+		       ? REASON_DIRTY_LOGGING_FOR_LIFE
+		       : REASON_NONE;
+}
+
 static bool is_forbidden_by_size_knob(const struct snapshot *s, const struct region *r)
 {
 	if (!r->is_unlinked_or_memfd)
@@ -168,6 +177,8 @@ enum reason region_bar(const struct snapshot *s, const struct region *r)
 		bar = bar_of_userfaultfd(s, r);
 	if (bar == REASON_NONE)
 		bar = bar_of_advice(s, r);
+	if (bar == REASON_NONE)
+		bar = bar_of_log(s);
 	if (bar == REASON_NONE)
 		bar = bar_of_settings(s, r);
 	if (bar == REASON_NONE)

@@ -8,6 +8,7 @@
 
 #include "bits.h"
 #include "slots_view.h"
+#include "vmm.h"
 
 /* What KVM calls its counters by: they are x86's sizes on any host that has them. */
 enum { SHIFT_4K = 12, SHIFT_2M = 21, SHIFT_1G = 30 };
@@ -110,12 +111,23 @@ static void find_in_slots(const struct slots_view *slots, const struct totals *t
 		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes);
 }
 
+/* As it is where a log is on for life; that none was ever huge tells it from what is left over. */
+static bool may_be_logged_for_life(const struct snapshot *s)
+{
+	return vmm_kind_of(&s->vm) == VMM_FIRECRACKER &&
+	       s->vm.is_logged_for_life == ANSWER_UNKNOWN && !s->are_memslots_known &&
+	       huge_bytes_of(&s->kvm) == 0 && huge_bytes_of(&s->kvm_before) == 0;
+}
+
 static void find_small_for_long(const struct snapshot *s, uint64_t bytes, struct kvm_view *v)
 {
 	if (!has_two_samples(s))
 		v->lacks_sample = true;
 	else if (v->is_small_for_long)
-		add_finding(v, REASON_KVM_SMALL_UNDER_HUGE_HOST, bytes);
+		add_finding(v,
+			    may_be_logged_for_life(s) ? REASON_DIRTY_LOGGING_SUSPECTED
+						      : REASON_KVM_SMALL_UNDER_HUGE_HOST,
+			    bytes);
 }
 
 static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
@@ -135,7 +147,10 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 	if (is_split)
 		add_finding(v, REASON_NX_SPLIT, split);
 	/* While a log is on, small pages are what it is made of. */
-	if (s->is_migrating == ANSWER_YES)
+	if (s->vm.is_logged_for_life == ANSWER_YES)
+		add_finding(v, REASON_DIRTY_LOGGING_FOR_LIFE,
+			    v->is_known ? small : t->resident_bytes);
+	else if (s->is_migrating == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
 	else if (unexplained > 0 && is_small_now)
 		find_small_for_long(s, unexplained, v);
@@ -155,6 +170,14 @@ struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *total
 	(void)slots_view_of(s, &slots);
 	find(s, totals, &slots, &v);
 	return v;
+}
+
+bool kvm_view_has(const struct kvm_view *view, enum reason finding)
+{
+	for (size_t i = 0; i < view->n_findings; i++)
+		if (view->findings[i].reason == finding)
+			return true;
+	return false;
 }
 
 void kvm_view_take(struct snapshot *s, const struct kvm_counts *counts)

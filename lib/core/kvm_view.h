@@ -16,6 +16,8 @@
  * as if nobody had told them. */
 struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *totals);
 
+bool kvm_view_has(const struct kvm_view *view, enum reason finding);
+
 /* Takes a new sample; the one that the snapshot had is the one before. Source none: none of them
  * counts any more, and nothing is known. */
 void kvm_view_take(struct snapshot *s, const struct kvm_counts *counts);

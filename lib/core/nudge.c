@@ -9,6 +9,7 @@
 #include "bits.h"
 #include "names.h"
 #include "nudge_qemu.h"
+#include "vmm_hint.h"
 
 #define NS_PER_S    UINT64_C(1000000000)
 #define INTERVAL_NS (600 * NS_PER_S)
@@ -57,14 +58,23 @@ static bool is_logged(const struct snapshot *s)
 static enum reason held_by_library(const struct snapshot *s)
 {
 	if (!s->are_memslots_known)
-		return REASON_MEMSLOTS_NOT_TOLD;
+		return vmm_silence(&s->vm);
 	return is_logged(s) ? REASON_DIRTY_LOGGING_ON : REASON_NONE;
+}
+
+/* A static QEMU has one as well. */
+static enum reason held_for_want_of_monitor(const struct vm *vm)
+{
+	enum reason silence = vmm_silence(vm);
+	bool may_have_one = silence == REASON_MEMSLOTS_NOT_TOLD || silence == REASON_VMM_IS_STATIC;
+
+	return may_have_one ? REASON_NO_MONITOR : silence;
 }
 
 static enum reason held_by_qemu(const struct snapshot *s)
 {
 	if (!s->policy.monitor[0])
-		return REASON_NO_MONITOR;
+		return held_for_want_of_monitor(&s->vm);
 	return s->vm.has_vfio ? REASON_VFIO_DEVICE : REASON_NONE;
 }
 
@@ -76,6 +86,8 @@ static enum reason held_by_guards(const struct snapshot *s, enum nudge_means mea
 		return REASON_POLICY_OFF;
 	if (s->vm.has_uffd)
 		return REASON_USERFAULTFD;
+	if (s->vm.is_logged_for_life == ANSWER_YES)
+		return REASON_DIRTY_LOGGING_FOR_LIFE;
 	if (s->is_migrating == ANSWER_YES)
 		return REASON_DIRTY_LOGGING_ON;
 	return means == NUDGE_BY_LIBRARY ? held_by_library(s) : held_by_qemu(s);

@@ -132,3 +132,11 @@ bool mapping_is_unlinked_or_memfd(const struct maps_line *l)
 {
 	return is_internal_shmem(l) || path_ends(l, " (deleted)");
 }
+
+bool mapping_is_shared_object(const struct maps_line *l)
+{
+	const char *slash = memrchr(l->path, '/', l->path_size);
+	const char *name = slash ? slash + 1 : l->path;
+
+	return memmem(name, l->path_size - (size_t)(name - l->path), ".so", 3) != NULL;
+}

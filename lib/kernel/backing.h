@@ -16,6 +16,10 @@ enum backing mapping_backing(const struct maps_line *l, const struct mounts *m);
 /* A device-dax mapping by its path: the file name ("dax0.0"), not terminated. */
 bool mapping_is_devdax(const struct maps_line *l, struct scanner *ret_name);
 
+/* Code of a library or a loader, by its name ("libc.so.6", "ld-musl-x86_64.so.1"): there is ".so"
+ * in the last part of its path. */
+bool mapping_is_shared_object(const struct maps_line *l);
+
 /* shmem that obeys the per-size knob (KERNEL 1.3): memfd, SysV, shared anonymous, unlinked files.
  */
 bool mapping_is_unlinked_or_memfd(const struct maps_line *l);

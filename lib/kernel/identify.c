@@ -115,6 +115,41 @@ static bool is_to_be_restored(const char *text, size_t size)
 	return false;
 }
 
+/* libvirt's own monitor, which serves nobody else. */
+static bool is_monitor_of_libvirt(struct scanner value)
+{
+	struct scanner option;
+
+	while (cmdline_next_option(&value, &option))
+		if (scan_text(&option, "chardev=charmonitor") && option.at == option.end)
+			return true;
+	return false;
+}
+
+static bool is_guest_node(struct scanner value)
+{
+	struct scanner option;
+
+	return cmdline_next_option(&value, &option) && scan_text(&option, "node") &&
+	       option.at == option.end;
+}
+
+/* What else QEMU was told that matters here. */
+static void take_qemu_options(const char *text, size_t size, struct vm *vm)
+{
+	struct scanner s = {.at = text, .end = text + size}, argument, value;
+	size_t n_nodes = 0;
+
+	vm->is_of_libvirt = false;
+	while (cmdline_next(&s, &argument)) {
+		if (cmdline_is_option(argument, "mon") && cmdline_next(&s, &value))
+			vm->is_of_libvirt |= is_monitor_of_libvirt(value);
+		else if (cmdline_is_option(argument, "numa") && cmdline_next(&s, &value))
+			n_nodes += is_guest_node(value);
+	}
+	vm->has_guest_nodes = n_nodes > 1;
+}
+
 static void take_cmdline(const char *text, size_t size, struct vm *vm)
 {
 	char name[VM_TEXT_MAX], uuid[sizeof(vm->uuid)];
@@ -123,6 +158,7 @@ static void take_cmdline(const char *text, size_t size, struct vm *vm)
 	vm_sanitize(vm->uuid, sizeof(vm->uuid), uuid);
 	vm->bound_nodes = qemu_bound_nodes(text, size);
 	vm->is_restored = is_to_be_restored(text, size);
+	take_qemu_options(text, size, vm);
 	if (vm->name[0] == '\0')
 		vm_sanitize(vm->name, sizeof(vm->name), name);
 }

@@ -33,6 +33,7 @@ struct survey {
 	struct extent *extents; /* owned until handed over */
 	size_t n_extents;
 	bool has_device_dax_1g, is_truncated;
+	bool has_program, has_library; /* code of some file; of a shared object */
 };
 
 static void survey_clear(struct survey *v)
@@ -95,8 +96,25 @@ static int add_region(struct survey *v, const struct maps_line *l)
 	return e;
 }
 
+/* Every program that is not static has at least its loader. */
+static void note_code(struct survey *v, const struct maps_line *l)
+{
+	if (!l->is_executable || l->inode == 0)
+		return;
+	v->has_program = true;
+	v->has_library |= mapping_is_shared_object(l);
+}
+
+static enum answer is_static(const struct survey *v)
+{
+	if (!v->has_program)
+		return ANSWER_UNKNOWN;
+	return v->has_library ? ANSWER_NO : ANSWER_YES;
+}
+
 static int take_line(struct survey *v, const struct maps_line *l)
 {
+	note_code(v, l);
 	/* Any mapping, of whatever protection: smaps walks them all. */
 	if (mapping_is_devdax_1g(v->sys, v->process, l, &v->mounts, &v->snapshot->geometry))
 		v->has_device_dax_1g = true;
@@ -223,6 +241,7 @@ static void hand_over(struct survey *v, struct snapshot *s)
 	v->n_regions = v->n_extents = 0;
 	snapshot_take_regions(s, &found);
 	s->vm.has_device_dax_1g = v->has_device_dax_1g;
+	s->vm.is_static = is_static(v);
 }
 
 static int survey_fill(struct survey *v, struct snapshot *s)

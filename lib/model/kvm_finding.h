@@ -12,11 +12,12 @@
 struct kvm_finding {
 	enum reason reason;
 	/* That KVM maps by small pages for this reason; nx-split: at most. Of what memslots explain
-	 * (slots_view.h): what is resident, whether KVM maps it already or not. */
+	 * (slots_view.h), and of a log for life where nobody counts: what is resident, whether KVM
+	 * maps it already or not. */
 	uint64_t bytes;
 };
 
-/* nx-split, one of dirty-logging-on and kvm-small-under-huge-host, and three of memslots. */
+/* nx-split, one of the dirty-logging ones and kvm-small-under-huge-host, and three of memslots. */
 enum { KVM_FINDINGS_MAX = 5 };
 
 struct kvm_view {

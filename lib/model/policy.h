@@ -72,6 +72,7 @@ struct policy {
 	bool may_copy;
 	bool may_ksm;	       /* collapse KSM-merged memory */
 	bool may_private_file; /* collapse private file mappings */
+	bool may_dirty_logged; /* collapse where KVM logs for life, and only the host gains */
 	bool may_dirty_rate;   /* nudge by QEMU's measuring of dirty rates, for want of a library */
 	uint16_t min_populated_bp; /* share of a block that must be present before it is copied */
 	uint64_t min_region_bytes; /* smaller mappings are not guest RAM */

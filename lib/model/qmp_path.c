@@ -45,6 +45,20 @@ static bool put(char *ret, size_t size, size_t *used, const char *text, size_t n
 	return true;
 }
 
+/* ".../domain-12-name/monitor.sock": it serves one client, and libvirt must never find it taken. */
+static bool is_of_libvirt(const char *path)
+{
+	static const char name[] = "/monitor.sock", directory[] = "/domain-";
+	size_t n = strlen(path), m = sizeof(name) - 1;
+	const char *end = n > m ? path + n - m : path, *start = end;
+
+	if (strcmp(end, name) != 0)
+		return false;
+	while (start > path && *--start != '/')
+		;
+	return strncmp(start, directory, sizeof(directory) - 1) == 0;
+}
+
 int qmp_path(const char *form, const struct vm *vm, char *ret, size_t size)
 {
 	size_t used = 0;
@@ -67,5 +81,5 @@ int qmp_path(const char *form, const struct vm *vm, char *ret, size_t size)
 		if (!put(ret, size, &used, text, n))
 			return -ENAMETOOLONG;
 	}
-	return 0;
+	return is_of_libvirt(ret) ? -EPERM : 0;
 }

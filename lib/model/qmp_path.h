@@ -14,5 +14,5 @@ bool qmp_path_is_form(const char *form);
 /* Replaces %n by the VM's name, %u by its UUID, %p by its pid and %% by %. 0; -ENODATA: the form is
  * empty, so the VM is not asked; -EINVAL: it is no form, or it needs a name or UUID that the VM has
  * not, or has one that is no plain file name (a slash, a leading dot): a VM chooses its name;
- * -ENAMETOOLONG. */
+ * -ENAMETOOLONG; -EPERM: it is the monitor that libvirt made for itself. */
 int qmp_path(const char *form, const struct vm *vm, char *ret, size_t size);

@@ -7,11 +7,18 @@
 
 #include "json_add.h"
 
-static int add_reason(struct json_object *object, enum reason reason)
+static int add_words(struct json_object *object, enum reason reason)
 {
 	int r = json_add_text(object, "sentence", reason_sentence(reason));
 
 	return r < 0 ? r : json_add_text(object, "cure", reason_cure(reason));
+}
+
+int reason_add_to_json(struct json_object *object, enum reason reason)
+{
+	int r = json_add_text(object, "reason", reason_slug(reason));
+
+	return r < 0 ? r : add_words(object, reason);
 }
 
 static int fill_run(struct json_object *object, const struct run *run)
@@ -23,9 +30,7 @@ static int fill_run(struct json_object *object, const struct run *run)
 	if (r == 0)
 		r = json_add_text(object, "state", block_state_name(run->state));
 	if (r == 0)
-		r = json_add_text(object, "reason", reason_slug(run->reason));
-	if (r == 0)
-		r = add_reason(object, run->reason);
+		r = reason_add_to_json(object, run->reason);
 	if (r == 0 && run->resident_bytes != UINT64_MAX)
 		r = json_add_u64(object, "resident_bytes", run->resident_bytes);
 	if (r == 0 && run->misaligned_bytes > 0)
@@ -140,9 +145,7 @@ static int fill_finding(struct json_object *object, const struct kvm_finding *fi
 {
 	int r = json_add_u64(object, "bytes", finding->bytes);
 
-	if (r == 0)
-		r = json_add_text(object, "reason", reason_slug(finding->reason));
-	return r < 0 ? r : add_reason(object, finding->reason);
+	return r < 0 ? r : reason_add_to_json(object, finding->reason);
 }
 
 static struct json_object *finding_to_json(const struct kvm_finding *finding)
@@ -187,9 +190,8 @@ int kvm_add_to_json(struct json_object *object, const struct kvm_counts *counts,
 static struct json_object *held_to_json(enum reason held)
 {
 	struct json_object *object = json_object_new_object();
-	int r = object ? json_add_text(object, "reason", reason_slug(held)) : -ENOMEM;
 
-	return json_filled(object, r < 0 ? r : add_reason(object, held));
+	return json_filled(object, object ? reason_add_to_json(object, held) : -ENOMEM);
 }
 
 int json_add_held(struct json_object *object, const char *key, enum reason held)
@@ -204,7 +206,7 @@ static struct json_object *reason_to_json(enum reason reason)
 	struct json_object *object = json_object_new_object();
 	int r = object ? json_add_text(object, "slug", reason_slug(reason)) : -ENOMEM;
 
-	return json_filled(object, r < 0 ? r : add_reason(object, reason));
+	return json_filled(object, r < 0 ? r : add_words(object, reason));
 }
 
 struct json_object *reasons_to_json(void)

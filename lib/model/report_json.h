@@ -35,6 +35,9 @@ struct json_object *actions_to_json(const struct action *actions, size_t n);
 int kvm_add_to_json(struct json_object *object, const struct kvm_counts *counts,
 		    const struct kvm_view *view);
 
+/* Adds reason, sentence and cure. 0 or -ENOMEM. */
+int reason_add_to_json(struct json_object *object, enum reason reason);
+
 /* {"reason","sentence","cure"} of why something is not done; JSON's null for none: it is. */
 int json_add_held(struct json_object *object, const char *key, enum reason held);
 

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "node_set.h"
+#include "storage.h"
 
 enum { VM_TEXT_MAX = 128 };
 
@@ -20,14 +21,19 @@ struct vm {
 	char name[VM_TEXT_MAX]; /* machine name in the cgroup, else QEMU's -name, else comm */
 	char uuid[37];		/* QEMU's -uuid, or "" */
 	char comm[16];
-	char exe[256];		   /* link target of /proc/PID/exe, or "" */
-	char cgroup[256];	   /* path in the unified or the memory hierarchy, or "" */
-	bool has_kvm;		   /* holds an anon_inode:kvm-vm fd */
-	bool has_uffd;		   /* holds a userfaultfd */
-	bool has_vfio;		   /* holds /dev/vfio/ or /dev/iommu */
-	bool has_device_dax_1g;	   /* some VMA is device-dax with 1 GiB alignment: smaps must not be
-				      read */
-	bool is_restored;	   /* started to take over another VM's memory, or an image's */
+	char exe[256];		/* link target of /proc/PID/exe, or "" */
+	char cgroup[256];	/* path in the unified or the memory hierarchy, or "" */
+	bool has_kvm;		/* holds an anon_inode:kvm-vm fd */
+	bool has_uffd;		/* holds a userfaultfd */
+	bool has_vfio;		/* holds /dev/vfio/ or /dev/iommu */
+	bool has_device_dax_1g; /* some VMA is device-dax with 1 GiB alignment: smaps must not be
+				   read */
+	bool is_restored;	/* started to take over another VM's memory, or an image's */
+	bool is_of_libvirt;	/* QEMU was given libvirt's monitor */
+	bool has_guest_nodes;	/* QEMU was told of several nodes of the guest */
+	enum answer is_static;	/* no shared object is in it: it loads no library */
+	enum answer is_logged_for_life; /* it was told to let KVM log all that the guest writes
+					   (Firecracker: track_dirty_pages) */
 	bool is_thp_disabled;	   /* PR_SET_THP_DISABLE (THP_enabled: 0 in /proc/PID/status) */
 	node_set_t allowed_nodes;  /* where it may have memory (cpuset.mems); 0: not known */
 	node_set_t bound_nodes;	   /* where its VMM was told to bind its memory; 0: nowhere */

@@ -4,13 +4,14 @@
  *
  *   holder [--kind=memfd|anon|file] [--path=FILE] [--size=MIB] [--skew=BYTES]
  * [--state=small|huge|pte]
- *          [--attach] [--reserve=MIB]
+ *          [--attach] [--reserve=MIB] [--config-file FILE] [--no-api]
  *
  * The memory is block-aligned (unless --skew), filled with a pattern that depends on the page, the
  * word and the generation, and brought into the state asked for.  --attach maps a file that another
  * holder has filled and writes nothing.  --reserve makes the mapping longer than what of it is
  * filled
- * (--size): the rest is a hole.  Then it prints `ready addr=0xADDR bytes=N` and obeys
+ * (--size): the rest is a hole.  The last two are Firecracker's, and change nothing here.  Then it
+ * prints `ready addr=0xADDR bytes=N` and obeys
  * commands on stdin, each answered by one line that begins with `ok` or `failed`:
  *
  *   verify            every word is right, holes apart: `ok present=BYTES holes=BYTES`
@@ -365,10 +366,16 @@ static void holder_done(struct holder *h)
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{"kind", required_argument, NULL, 'k'},	   {"path", required_argument, NULL, 'p'},
-		{"size", required_argument, NULL, 's'},	   {"skew", required_argument, NULL, 'w'},
-		{"state", required_argument, NULL, 't'},   {"attach", no_argument, NULL, 'a'},
-		{"reserve", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0},
+		{"kind", required_argument, NULL, 'k'},
+		{"path", required_argument, NULL, 'p'},
+		{"size", required_argument, NULL, 's'},
+		{"skew", required_argument, NULL, 'w'},
+		{"state", required_argument, NULL, 't'},
+		{"attach", no_argument, NULL, 'a'},
+		{"reserve", required_argument, NULL, 'r'},
+		{"no-api", no_argument, NULL, 'f'},
+		{"config-file", required_argument, NULL, 'f'},
+		{NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -394,6 +401,8 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'r':
 			o->reserve_bytes = strtoull(optarg, NULL, 10) << 20;
+			break;
+		case 'f':
 			break;
 		default:
 			return -EINVAL;

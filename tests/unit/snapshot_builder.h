@@ -224,6 +224,7 @@ static inline void random_surroundings(uint64_t *seed, struct snapshot *s)
 	s->vm.has_uffd = one_in(seed, 12);
 	s->vm.has_vfio = one_in(seed, 6);
 	s->vm.is_thp_disabled = one_in(seed, 8);
+	s->vm.is_logged_for_life = one_in(seed, 8) ? ANSWER_YES : ANSWER_UNKNOWN;
 	s->vm.memcg_headroom_bytes =
 		one_in(seed, 3) ? random_below(seed, 40 * block_bytes(&s->geometry) + 128 * MIB)
 				: UINT64_MAX;
@@ -238,6 +239,7 @@ static inline void random_policy(uint64_t *seed, struct policy *p, uint64_t bloc
 	p->may_copy = !one_in(seed, 8);
 	p->may_ksm = one_in(seed, 4);
 	p->may_private_file = one_in(seed, 4);
+	p->may_dirty_logged = one_in(seed, 4);
 	p->min_populated_bp = one_in(seed, 3) ? (uint16_t)random_below(seed, 10001) : 10000;
 	if (one_in(seed, 2))
 		p->remap_call_bytes = (1 + random_below(seed, 16)) * block;

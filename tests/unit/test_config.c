@@ -145,6 +145,7 @@ static void test_defaults_equal_policy_init(void **state)
 	assert_int_equal(c->policy.may_copy, expected.may_copy);
 	assert_int_equal(c->policy.may_ksm, expected.may_ksm);
 	assert_int_equal(c->policy.may_private_file, expected.may_private_file);
+	assert_int_equal(c->policy.may_dirty_logged, expected.may_dirty_logged);
 	assert_int_equal(c->policy.min_populated_bp, expected.min_populated_bp);
 	assert_int_equal(c->policy.min_region_bytes, expected.min_region_bytes);
 	assert_int_equal(c->policy.remap_call_bytes, expected.remap_call_bytes);
@@ -200,7 +201,8 @@ static void test_values_of_every_type_are_set(void **state)
 		  "[Budget]\nCopyBandwidth=infinity\nFreeReserve=1G\n"
 		  "[DAX]\nPrepareDirectories= /a  /b/c\nPreallocate=yes\n"
 		  "[Collapse]\nMode=report\nRemap=no\nCopy=off\nMinPopulated=87.5%\nMinRegion=8M\n"
-		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile=1\n"
+		  "RemapCallSize=1G\nCopyCallSize=64M\nHoldLost=2d\nKsm=yes\nPrivateFile="
+		  "1\nDirtyLogged=yes\n"
 		  "[NUMA]\nPlacement=bind\nNodes=0-1,63\nStableFor=90\nMinGain=2G\n"
 		  "MoveInterval=infinity\nWide=interleave\nWideStripe=32M\n"
 		  "[Nudge]\nMode=auto\n");
@@ -222,6 +224,7 @@ static void test_values_of_every_type_are_set(void **state)
 	assert_int_equal(c->policy.hold_lost_ns, 2 * NS_PER_DAY);
 	assert_true(c->policy.may_ksm);
 	assert_true(c->policy.may_private_file);
+	assert_true(c->policy.may_dirty_logged);
 	assert_int_equal(c->policy.placement, PLACEMENT_BIND);
 	assert_int_equal(c->policy.nodes, UINT64_C(1) << 63 | 3);
 	assert_int_equal(c->policy.stable_ns, 90 * NS_PER_S);

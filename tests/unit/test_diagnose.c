@@ -221,6 +221,26 @@ static void test_guard_pages_in_block(void **state)
 	expect_one(b, BLOCK_BARRED, REASON_GUARD_REGION, 4 * BLOCK);
 }
 
+/* Firecracker says so of itself. Less is done for it, never more. */
+static void test_log_for_life(void **state)
+{
+	struct bench *b = *state;
+
+	four_blocks(b, BACKING_ANON, SEEN_SMALL, FILL_FULL);
+	b->s.vm.is_logged_for_life = ANSWER_YES;
+	expect_one(b, BLOCK_BARRED, REASON_DIRTY_LOGGING_FOR_LIFE, 4 * BLOCK);
+	b->s.policy.may_dirty_logged = true;
+	expect_one(b, BLOCK_COPYABLE, REASON_SMALL_FOLIOS, 4 * BLOCK);
+	b->s.policy.may_dirty_logged = false;
+	b->s.vm.is_logged_for_life = ANSWER_NO;
+	expect_one(b, BLOCK_COPYABLE, REASON_SMALL_FOLIOS, 4 * BLOCK);
+	b->s.vm.is_logged_for_life = ANSWER_UNKNOWN;
+	expect_one(b, BLOCK_COPYABLE, REASON_SMALL_FOLIOS, 4 * BLOCK);
+	b->s.vm.is_logged_for_life = ANSWER_YES;
+	b->s.sights[0].seen = SEEN_HUGE;
+	expect_one(b, BLOCK_HUGE, REASON_NONE, 4 * BLOCK);
+}
+
 static void test_cow_page(void **state)
 {
 	struct bench *b = *state;
@@ -795,6 +815,7 @@ int main(void)
 		TEST(test_swapped),
 		TEST(test_partly_swapped),
 		TEST(test_guard_pages_in_block),
+		TEST(test_log_for_life),
 		TEST(test_cow_page),
 		TEST(test_not_looked_yet),
 		TEST(test_table_full),

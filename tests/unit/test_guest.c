@@ -354,6 +354,29 @@ static void where_nobody_knows_they_are_asked_for_less_often(void **state)
 	assert_null(sampled(b, KVM_SOURCE_NONE, 0, SECOND));
 	assert_false(guest_wants_counts(&b->g, 61 * SECOND - 1));
 	assert_true(guest_wants_counts_between(&b->g, 61 * SECOND));
+	/* Another one may know. */
+	set_monitor(b, "/run/other");
+	assert_true(guest_wants_counts(&b->g, 2 * SECOND));
+}
+
+/* That nobody was asked yet, or not since thpd was at work, is no lack. */
+static void that_nobody_knows_is_known_when_all_were_asked(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_false(guest_is_uncounted(&b->g));
+	assert_null(sampled(b, KVM_SOURCE_NONE, 0, SECOND));
+	assert_true(guest_is_uncounted(&b->g));
+	b->g.snapshot.vm.has_kvm = false;
+	assert_false(guest_is_uncounted(&b->g));
+	b->g.snapshot.vm.has_kvm = true;
+	guest_forget_counts(&b->g);
+	assert_false(guest_is_uncounted(&b->g));
+	assert_null(sampled(b, KVM_SOURCE_DEBUGFS, 0, 2 * SECOND));
+	assert_false(guest_is_uncounted(&b->g));
+	guest_forget_counts(&b->g);
+	assert_false(guest_is_uncounted(&b->g));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -376,6 +399,7 @@ int main(void)
 		TEST(of_a_migration_the_monitor_knows_best),
 		TEST(without_a_monitor_none_is_asked),
 		TEST(where_nobody_knows_they_are_asked_for_less_often),
+		TEST(that_nobody_knows_is_known_when_all_were_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,70 @@ static void name_comes_from_qemu_then_comm(void **state)
 	assert_string_equal(t->snapshot.vm.name, "my?[2Jvm");
 }
 
+#define PUT_CMDLINE(t, text)                                                                   \
+	do {                                                                                   \
+		int fd = openat((t)->sys.rootfd, "proc/77/cmdline",                            \
+				O_WRONLY | O_TRUNC | O_CLOEXEC);                               \
+		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));                 \
+		(void)close(fd);                                                               \
+		assert_int_equal(vm_identify(&(t)->sys, &(t)->process, &(t)->snapshot.vm), 0); \
+	} while (0)
+
+/* The command line that libvirt gives it; the rest is left out. */
+static void a_guest_of_libvirt_is_known_by_its_monitor(void **state)
+{
+	struct tree *t = *state;
+	const struct vm *vm = &t->snapshot.vm;
+
+	put_process(t, "");
+	assert_false(vm->is_of_libvirt || vm->has_guest_nodes);
+	PUT_CMDLINE(t, "q\0-name\0guest=vm1,debug-threads=on\0-object\0{\"qom-type\":\"secret\"}\0"
+		       "-numa\0node,nodeid=0,cpus=0,memdev=ram-node0\0-numa\0node,nodeid=1\0"
+		       "-numa\0dist,src=0,dst=1,val=20\0"
+		       "-chardev\0socket,id=charmonitor,fd=31,server=on,wait=off\0"
+		       "-mon\0chardev=charmonitor,id=monitor,mode=control");
+	assert_true(vm->is_of_libvirt && vm->has_guest_nodes);
+	/* A monitor of an operator's own beside none of libvirt's. */
+	PUT_CMDLINE(t, "q\0-chardev\0socket,id=charmonitor2,path=/run/x\0"
+		       "-mon\0chardev=charmonitor2,mode=control\0-numa\0node,nodeid=0\0"
+		       "-numa\0hmat-lb,initiator=0");
+	assert_false(vm->is_of_libvirt || vm->has_guest_nodes);
+	PUT_CMDLINE(t, "q\0-name\0chardev=charmonitor\0-mon");
+	assert_false(vm->is_of_libvirt);
+	/* What is refreshed is not what the command line said. */
+	PUT_CMDLINE(t, "q\0--mon\0id=monitor,chardev=charmonitor");
+	assert_int_equal(vm_refresh(&t->sys, &t->process, &t->snapshot.vm), 0);
+	assert_true(vm->is_of_libvirt);
+}
+
+/* A loader is mapped in every program that is not static. */
+static void a_static_program_is_told_from_others(void **state)
+{
+#define CODE(path) "555500000000-555500001000 r-xp 00000000 08:01 77 " path "\n"
+	static const struct {
+		const char *maps;
+		enum answer expected;
+	} cases[] = {
+		{CODE("/usr/bin/qemu") CODE("/usr/lib/x86_64-linux-gnu/libc.so.6"), ANSWER_NO},
+		{CODE("/usr/bin/qemu") CODE("/lib/ld-musl-x86_64.so.1 (deleted)"), ANSWER_NO},
+		{CODE("/usr/bin/firecracker"), ANSWER_YES},
+		{CODE("/opt/a.so.d/firecracker"), ANSWER_YES},
+		{"555500000000-555500001000 r--p 00000000 08:01 77 /lib/libc.so.6\n" CODE(
+			 "/usr/bin/firecracker"),
+		 ANSWER_YES},
+		{"7ffe00000000-7ffe00001000 r-xp 00000000 00:00 0 [vdso]\n", ANSWER_UNKNOWN},
+		{"", ANSWER_UNKNOWN},
+	};
+	struct tree *t = *state;
+
+	put_process(t, "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		put(t, "proc/77/maps", cases[i].maps);
+		assert_int_equal(survey(t, false), 0);
+		assert_int_equal(t->snapshot.vm.is_static, cases[i].expected);
+	}
+}
+
 static void prctl_and_uffd_are_seen(void **state)
 {
 	struct tree *t = *state;
@@ -239,6 +303,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TREE_TEST(vm_is_identified),
 		TREE_TEST(name_comes_from_qemu_then_comm),
+		TREE_TEST(a_guest_of_libvirt_is_known_by_its_monitor),
+		TREE_TEST(a_static_program_is_told_from_others),
 		TREE_TEST(prctl_and_uffd_are_seen),
 		TREE_TEST(allowed_nodes_are_read),
 		TREE_TEST(long_lists_of_nodes_are_read),

@@ -62,6 +62,62 @@ static void the_share_is_of_what_kvm_maps(void **state)
 	assert_int_equal(v.coverage_bp, 9980); /* rounded down */
 }
 
+static void a_log_for_life_is_told(void **state)
+{
+	struct totals t;
+	struct snapshot s = begin(&t);
+	struct kvm_view v;
+
+	(void)state;
+	s.vm.is_logged_for_life = ANSWER_YES;
+	s.is_migrating = ANSWER_YES; /* it outlives that */
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 1);
+	assert_finding(&v, 0, REASON_DIRTY_LOGGING_FOR_LIFE, 202);
+	/* It needs no counters. */
+	s.kvm = s.kvm_before = (struct kvm_counts){.source = KVM_SOURCE_NONE};
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 1);
+	assert_finding(&v, 0, REASON_DIRTY_LOGGING_FOR_LIFE, 1000);
+	s.vm.is_logged_for_life = ANSWER_UNKNOWN;
+	s.is_migrating = ANSWER_NO;
+	assert_int_equal(findings_of(&s, &t), 0);
+}
+
+/* Of a Firecracker whose configuration is not known, KVM's own counters say a little. */
+static void a_log_for_life_is_suspected(void **state)
+{
+	struct totals t;
+	struct snapshot s = begin(&t);
+	struct kvm_view v;
+
+	(void)state;
+	strcpy(s.vm.comm, "firecracker");
+	s.kvm.pages_2m = s.kvm_before.pages_2m = 0;
+	s.kvm.pages_4k = s.kvm_before.pages_4k = UINT64_C(400) * PAGES_OF_MIB;
+	t.huge_bytes = 950 * MIB;
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 1);
+	assert_finding(&v, 0, REASON_DIRTY_LOGGING_SUSPECTED, 400);
+	assert_true(kvm_view_has(&v, REASON_DIRTY_LOGGING_SUSPECTED));
+	assert_false(kvm_view_has(&v, REASON_KVM_SMALL_UNDER_HUGE_HOST));
+	s.kvm_before.pages_2m = 1; /* under a log nothing is huge */
+	v = kvm_view_of(&s, &t);
+	assert_finding(&v, 0, REASON_KVM_SMALL_UNDER_HUGE_HOST, 400);
+	s.kvm_before.pages_2m = 0;
+	s.vm.is_logged_for_life = ANSWER_NO;
+	v = kvm_view_of(&s, &t);
+	assert_finding(&v, 0, REASON_KVM_SMALL_UNDER_HUGE_HOST, 400);
+	s.vm.is_logged_for_life = ANSWER_UNKNOWN;
+	s.are_memslots_known = true; /* their flags say */
+	v = kvm_view_of(&s, &t);
+	assert_finding(&v, 0, REASON_KVM_SMALL_UNDER_HUGE_HOST, 400);
+	s.are_memslots_known = false;
+	strcpy(s.vm.comm, "qemu-system-x86");
+	v = kvm_view_of(&s, &t);
+	assert_finding(&v, 0, REASON_KVM_SMALL_UNDER_HUGE_HOST, 400);
+}
+
 static void nothing_mapped_is_no_share(void **state)
 {
 	struct totals t = {.resident_bytes = 1};
@@ -279,6 +335,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_share_is_of_what_kvm_maps),
+		cmocka_unit_test(a_log_for_life_is_told),
+		cmocka_unit_test(a_log_for_life_is_suspected),
 		cmocka_unit_test(nothing_mapped_is_no_share),
 		cmocka_unit_test(numbers_that_cannot_be_do_not_wrap),
 		cmocka_unit_test(small_under_a_huge_host),

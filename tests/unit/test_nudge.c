@@ -123,6 +123,59 @@ static void without_evidence_only_a_wish_does_it(void **state)
 	snapshot_clear(&s);
 }
 
+/* What a VM lacks to be nudged depends on its VMM, and so does what helps. */
+static void who_tells_no_slots_is_told_why(void **state)
+{
+	static const struct {
+		const char *exe, *comm;
+		bool is_of_libvirt;
+		enum answer is_static;
+		enum reason expected;
+	} cases[] = {
+		{"/usr/bin/qemu-system-x86_64", "q", false, ANSWER_NO, REASON_MEMSLOTS_NOT_TOLD},
+		{"/usr/bin/qemu-system-x86_64", "q", true, ANSWER_NO, REASON_THROUGH_LIBVIRT},
+		{"/usr/bin/qemu-system-x86_64", "q", false, ANSWER_YES, REASON_VMM_IS_STATIC},
+		{"/usr/bin/cloud-hypervisor", "vmm", false, ANSWER_NO, REASON_VMM_HAS_NO_WAY},
+		{"/usr/bin/cloud-hypervisor-static", "c", false, ANSWER_YES, REASON_VMM_HAS_NO_WAY},
+		{"/firecracker", "firecracker", false, ANSWER_YES, REASON_VMM_HAS_NO_WAY},
+		{"", "firecracker", false, ANSWER_UNKNOWN, REASON_VMM_HAS_NO_WAY},
+		{"/usr/bin/crosvm", "crosvm", false, ANSWER_NO, REASON_MEMSLOTS_NOT_TOLD},
+		{"/opt/mine", "mine", false, ANSWER_YES, REASON_VMM_IS_STATIC},
+		{"/opt/mine", "mine", false, ANSWER_UNKNOWN, REASON_MEMSLOTS_NOT_TOLD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct snapshot s = begin();
+
+		strcpy(s.vm.exe, cases[i].exe);
+		strcpy(s.vm.comm, cases[i].comm);
+		s.vm.is_of_libvirt = cases[i].is_of_libvirt;
+		s.vm.is_static = cases[i].is_static;
+		/* Who tells them has loaded the library, whatever it is. */
+		check_held(&wished, &s, NOW, REASON_NONE);
+		snapshot_forget_memslots(&s);
+		check_held(&wished, &s, NOW, cases[i].expected);
+		check_held(&never, &s, NOW, cases[i].expected);
+		snapshot_clear(&s);
+	}
+}
+
+static void a_log_for_life_is_not_touched(void **state)
+{
+	struct snapshot s = begin();
+
+	(void)state;
+	s.vm.is_logged_for_life = ANSWER_YES;
+	check_held(&wished, &s, NOW, REASON_DIRTY_LOGGING_FOR_LIFE);
+	s.is_migrating = ANSWER_YES;
+	check_held(&wished, &s, NOW, REASON_DIRTY_LOGGING_FOR_LIFE);
+	s.is_migrating = ANSWER_NO;
+	s.vm.is_logged_for_life = ANSWER_NO;
+	check_held(&wished, &s, NOW, REASON_NONE);
+	snapshot_clear(&s);
+}
+
 /* Small for ever is nothing that a nudge could cure. */
 static void what_slots_explain_is_no_evidence(void **state)
 {
@@ -515,6 +568,13 @@ static void guards_hold_qemu_against_a_wish(void **state)
 	CHECK_QEMU_GUARD(REASON_USERFAULTFD, s.vm.has_uffd = true);
 	CHECK_QEMU_GUARD(REASON_DIRTY_LOGGING_ON, s.is_migrating = ANSWER_YES);
 	CHECK_QEMU_GUARD(REASON_NO_MONITOR, s.policy.monitor[0] = '\0');
+	CHECK_QEMU_GUARD(REASON_NO_MONITOR, s.policy.monitor[0] = '\0',
+			 s.vm.is_static = ANSWER_YES);
+	CHECK_QEMU_GUARD(REASON_THROUGH_LIBVIRT, s.policy.monitor[0] = '\0',
+			 s.vm.is_of_libvirt = true);
+	CHECK_QEMU_GUARD(REASON_VMM_HAS_NO_WAY, s.policy.monitor[0] = '\0',
+			 strcpy(s.vm.exe, "/usr/bin/cloud-hypervisor"));
+	CHECK_QEMU_GUARD(REASON_DIRTY_LOGGING_FOR_LIFE, s.vm.is_logged_for_life = ANSWER_YES);
 	CHECK_QEMU_GUARD(REASON_VFIO_DEVICE, s.vm.has_vfio = true);
 }
 
@@ -594,6 +654,8 @@ int main(void)
 		cmocka_unit_test(evidence_suffices),
 		cmocka_unit_test(without_leave_only_a_wish_does_it),
 		cmocka_unit_test(without_evidence_only_a_wish_does_it),
+		cmocka_unit_test(who_tells_no_slots_is_told_why),
+		cmocka_unit_test(a_log_for_life_is_not_touched),
 		cmocka_unit_test(what_slots_explain_is_no_evidence),
 		cmocka_unit_test(what_was_split_for_code_is_evidence),
 		cmocka_unit_test(guards_hold_against_a_wish),

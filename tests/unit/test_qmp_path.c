@@ -51,6 +51,31 @@ static void what_is_no_form_is_refused(void **state)
 	assert_int_equal(qmp_path("", &vm1, path, sizeof(path)), -ENODATA);
 }
 
+/* libvirt waits for the one client that it serves: itself. */
+static void the_monitor_of_libvirt_is_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *form;
+		int expected;
+	} cases[] = {
+		{"/var/lib/libvirt/qemu/domain-1-%n/monitor.sock", -EPERM},
+		{"/run/user/1000/libvirt/qemu/run/domain-12-x/monitor.sock", -EPERM},
+		{"/domain-/monitor.sock", -EPERM},
+		{"/var/lib/libvirt/qemu/domain-1-%n/thpd.sock", 0},
+		{"/var/lib/libvirt/qemu/%n/monitor.sock", 0},
+		{"/monitor.sock", 0},
+		{"/domain-1/monitor.sock/x", 0},
+		{"/domain-1/a/monitor.sock", 0},
+		{"/domain-1-x/xmonitor.sock", 0},
+	};
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(qmp_path(cases[i].form, &vm1, path, sizeof(path)),
+				 cases[i].expected);
+}
+
 /* A VM chooses its name. */
 static void a_name_leads_nowhere_else(void **state)
 {
@@ -114,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_differs_between_vms_is_put_in),
 		cmocka_unit_test(what_is_no_form_is_refused),
+		cmocka_unit_test(the_monitor_of_libvirt_is_refused),
 		cmocka_unit_test(a_name_leads_nowhere_else),
 		cmocka_unit_test(a_path_fits_or_is_refused),
 		cmocka_unit_test(the_configuration_takes_a_form_or_none),

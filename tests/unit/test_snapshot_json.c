@@ -34,7 +34,7 @@ static_assert(sizeof(struct host_node) == 104, "struct host_node has changed");
 /* The trial is not part of a snapshot: no decision rests on it. */
 static_assert(sizeof(struct host) == 6784 + sizeof(struct trial), "struct host has changed");
 static_assert(sizeof(struct kvm_counts) == 48, "struct kvm_counts has changed");
-static_assert(sizeof(struct vm) == 760, "struct vm has changed");
+static_assert(sizeof(struct vm) == 776, "struct vm has changed");
 static_assert(sizeof(struct snapshot) == sizeof(struct host) + sizeof(struct vm) +
 						 sizeof(struct policy) +
 						 2 * sizeof(struct kvm_counts) + 160,
@@ -81,6 +81,10 @@ static void fill_vm(struct vm *vm)
 		.has_vfio = true,
 		.has_device_dax_1g = true,
 		.is_restored = true,
+		.is_of_libvirt = true,
+		.has_guest_nodes = true,
+		.is_static = ANSWER_YES,
+		.is_logged_for_life = ANSWER_NO,
 		.is_thp_disabled = true,
 		.age_ns = UINT64_MAX - 1,
 		.allowed_nodes = UINT64_MAX - 2,
@@ -100,6 +104,7 @@ static void fill_policy(struct policy *p)
 		.may_ksm = true,
 		.may_private_file = true,
 		.may_dirty_rate = true,
+		.may_dirty_logged = true,
 		.min_populated_bp = 1,
 		.min_region_bytes = UINT64_MAX,
 		.remap_call_bytes = UINT64_MAX - 1,
@@ -281,7 +286,8 @@ static void check_vm(const struct vm *a, const struct vm *b)
 	SAME_TEXT(exe), SAME_TEXT(cgroup), SAME(has_kvm), SAME(has_uffd), SAME(has_vfio);
 	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(is_restored), SAME(age_ns),
 		SAME(ksm_merged_pages), SAME(allowed_nodes), SAME(bound_nodes);
-	SAME(memcg_headroom_bytes);
+	SAME(memcg_headroom_bytes), SAME(is_of_libvirt), SAME(has_guest_nodes), SAME(is_static);
+	SAME(is_logged_for_life);
 }
 
 static void check_policy(const struct policy *a, const struct policy *b)
@@ -291,7 +297,7 @@ static void check_policy(const struct policy *a, const struct policy *b)
 	SAME(min_populated_bp), SAME(min_region_bytes), SAME(remap_call_bytes);
 	SAME(copy_call_bytes), SAME(hold_lost_ns), SAME(is_paused);
 	SAME(placement), SAME(nodes), SAME(stable_ns), SAME(min_gain_bytes), SAME(move_interval_ns);
-	SAME(wide), SAME(wide_stripe_bytes), SAME(populate), SAME(nudge);
+	SAME(may_dirty_logged), SAME(wide), SAME(wide_stripe_bytes), SAME(populate), SAME(nudge);
 }
 
 static void check_region(const struct region *a, const struct region *b)

@@ -486,7 +486,9 @@ static void memslots_are_a_table(void **state)
 static void no_memslots_and_none_told_are_two_answers(void **state)
 {
 	struct json_object *none = parse("{\"known\":true,\"memslots\":[]}"),
-			   *untold = parse("{\"name\":\"evil\\u001b[31m\",\"known\":false}");
+			   *untold =
+				   parse("{\"name\":\"evil\\u001b[31m\",\"known\":false,"
+					 "\"sentence\":\"Untold.\",\"cure\":\"None\\u001b[2J.\"}");
 	char *text = CAPTURE(assert_int_equal(view_memslots_print(f, none, &plain), 0));
 
 	(void)state;
@@ -494,11 +496,70 @@ static void no_memslots_and_none_told_are_two_answers(void **state)
 	free(text);
 	assert_false(view_memslots_are_known(untold));
 	text = CAPTURE(view_memslots_print_unknown(f, untold));
-	assert_non_null(strstr(text, "the memslots of evil?[31m:"));
-	assert_non_null(strstr(text, "thpd-run(1)"));
+	assert_string_equal(text, "thpctl: the memslots of evil?[31m are not known: Untold.\n"
+				  "None?[2J.\n");
 	free(text);
 	(void)json_object_put(none);
 	(void)json_object_put(untold);
+}
+
+#define HINT                                                                             \
+	"\"hint\":{\"lacks\":[\"kvm-counts\",\"nudge\"],\"reason\":\"through-libvirt\"," \
+	"\"sentence\":\"It is libvirt's.\",\"cure\":\"Ask virsh\\u001b[2J.\"}"
+
+static void what_lacks_is_told_with_the_way_to_it(void **state)
+{
+	struct json_object *explanation = parse("{\"name\":\"a\",\"runs\":[]," HINT "}"),
+			   *status = parse("{\"vms\":[{\"name\":\"a\"," HINT "},"
+					   "{\"name\":\"b\",\"hint\":null}],\"host\":{}}");
+	char *text = CAPTURE(view_explain_print(f, explanation, &plain, false));
+
+	(void)state;
+	assert_non_null(strstr(text, "\nthrough-libvirt (for kvm-counts, nudge)\n"
+				     "    It is libvirt's.\n    What to do: Ask virsh?[2J.\n"));
+	free(text);
+	/* It is the whole VM's. */
+	text = CAPTURE(view_explain_print(f, explanation, &plain, true));
+	assert_null(strstr(text, "libvirt"));
+	free(text);
+	text = CAPTURE(assert_int_equal(view_status_print(f, status, &bare, 0), 0));
+	assert_null(strstr(text, "Note"));
+	free(text);
+	text = CAPTURE(assert_int_equal(view_status_print(f, status, &plain, 0), 0));
+	assert_non_null(strstr(text, "Note: a: through-libvirt; thpctl explain a\n"));
+	assert_null(strstr(text, "Note: b"));
+	free(text);
+	(void)json_object_put(explanation);
+	(void)json_object_put(status);
+}
+
+/* Neither is a failure: nothing is wrong with the guest. */
+static void doctor_tells_what_lacks(void **state)
+{
+	struct json_object *report = parse("{\"checks\":[],\"ok\":true}");
+	struct json_object *reasons =
+		parse("[{\"slug\":\"dirty-logging-for-life\",\"cure\":\"Track nothing.\"}]");
+	struct json_object *status =
+		parse("{\"vms\":[{\"name\":\"a\",\"pid\":9," HINT "},{\"name\":\"fc\",\"pid\":10,"
+		      "\"logged_for_life\":\"yes\"},{\"name\":\"b\",\"logged_for_life\":"
+		      "\"unknown\"}],\"host\":{}}");
+	char *text;
+
+	(void)state;
+	assert_int_equal(checks_add_status(report, status, reasons), 0);
+	assert_true(checks_are_ok(report));
+	text = CAPTURE(checks_print(f, report, true));
+	assert_non_null(strstr(text,
+			       "note  guest-through-libvirt\n      a (pid 9): It is libvirt's."
+			       "\n      What to do: Ask virsh?[2J.\n"));
+	assert_non_null(strstr(text, "warn  guest-dirty-logging-for-life\n      fc (pid 10): "));
+	assert_non_null(strstr(text, "What to do: Track nothing."));
+	assert_null(strstr(text, "b (pid"));
+	assert_non_null(strstr(text, "Nothing stands in the way."));
+	free(text);
+	(void)json_object_put(report);
+	(void)json_object_put(reasons);
+	(void)json_object_put(status);
 }
 
 static void doctor_adds_the_guests(void **state)
@@ -558,6 +619,8 @@ int main(void)
 		cmocka_unit_test(a_missing_vm_is_named_with_those_there_are),
 		cmocka_unit_test(memslots_are_a_table),
 		cmocka_unit_test(no_memslots_and_none_told_are_two_answers),
+		cmocka_unit_test(what_lacks_is_told_with_the_way_to_it),
+		cmocka_unit_test(doctor_tells_what_lacks),
 		cmocka_unit_test(doctor_adds_the_guests),
 	};
 

@@ -326,6 +326,19 @@ static void test_memslots_are_judged(void **state)
 	json_object_put(object);
 }
 
+static void test_untold_memslots_have_a_reason(void **state)
+{
+	struct json_object *object =
+		memslots(GEOMETRY ",\"vm\":{\"exe\":\"/usr/bin/cloud-hypervisor\"}}");
+
+	(void)state;
+	assert_false(json_object_get_boolean(member(object, "known")));
+	assert_string_equal(text(object, "reason"), reason_slug(REASON_VMM_HAS_NO_WAY));
+	assert_string_equal(text(object, "sentence"), reason_sentence(REASON_VMM_HAS_NO_WAY));
+	assert_string_equal(text(object, "cure"), reason_cure(REASON_VMM_HAS_NO_WAY));
+	json_object_put(object);
+}
+
 static void test_bad_snapshots_are_refused_with_a_reason(void **state)
 {
 	static const char *const texts[] = {
@@ -423,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_written_snapshots_are_planned_alike),
 		cmocka_unit_test(test_memslots_that_nobody_told),
 		cmocka_unit_test(test_memslots_are_judged),
+		cmocka_unit_test(test_untold_memslots_have_a_reason),
 		cmocka_unit_test(test_bad_snapshots_are_refused_with_a_reason),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_doctor),

@@ -44,7 +44,8 @@ is_told() { # NAME
 }
 
 nobody_tells() { # NAME
-	! ctl memslots "$1" >"$T/untold" 2>&1 && cat "$T/untold" && grep -q "$1.*thpd-run" "$T/untold"
+	! ctl memslots "$1" >"$T/untold" 2>&1 && cat "$T/untold" && grep -q "memslots of $1 are" "$T/untold" &&
+		grep -q thpd-run "$T/untold"
 }
 
 # Without the edges of the firmware, which it may not write.
