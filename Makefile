@@ -347,7 +347,7 @@ run: deps ## the main job on four real QEMU guests, from nothing to a verdict: a
 	$(Q)$(MAKE) --no-print-directory -s all live-programs
 	$(Q)tests/live/demo.sh build/$(MODE)
 
-bench: deps ## the side-by-side measurements: a table and build/bench.json; twenty-five minutes on a quiet host
+bench: deps ## the side-by-side measurements: a table and build/bench.json; half an hour on a quiet host
 	$(Q)$(MAKE) --no-print-directory -s all bench-programs live-programs
 	$(Q)bench/bench.sh build/$(MODE)
 

@@ -4,17 +4,17 @@
 # figures are medians of ROUNDS unless the row says otherwise. Absolute times belong to the machine, quote the ratios.
 # How to read the table, and what each row does: docs/BENCHMARKS.md.
 #
-#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle realign born
+#   bench.sh BUILD-DIR [ARM...]      arms: look remap copy khugepaged oneshot stall idle realign born boot
 #   BENCH_GIB=8 LOOK_GIB=4 ROUNDS=5 IDLE_SECONDS=60 FILE_MIB=1024
 #
 # The table goes to stdout, the same as JSON to build/bench.json (of single arms: build/bench-ARM.json).
-# About twenty-five minutes and 2 * BENCH_GIB + 2 GiB of free memory; nothing else should run on the host.
+# About half an hour and 2 * BENCH_GIB + 2 GiB of free memory; nothing else should run on the host.
 set -euo pipefail
 THPD_BUILD=$(realpath "${1:?build directory}")
 shift
 cd "$(dirname "$0")/.."
 GIB=${BENCH_GIB:-8} LOOK_GIB=${LOOK_GIB:-4} ROUNDS=${ROUNDS:-5} IDLE_SECONDS=${IDLE_SECONDS:-60}
-ARMS=(look remap copy khugepaged oneshot stall idle realign born)
+ARMS=(look remap copy khugepaged oneshot stall idle realign born boot)
 [ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2; exit 1; }
 for arm in "$@"; do
 	[[ " ${ARMS[*]} " == *" $arm "* ]] || { echo "bench: '$arm' is none of: ${ARMS[*]}" >&2; exit 2; }
@@ -23,6 +23,8 @@ done
 # shellcheck source=../tests/live/lib.sh
 source tests/live/lib.sh
 scratch_begin
+# shellcheck source=../tests/live/guests.sh
+source tests/live/guests.sh
 # shellcheck disable=SC2034  # for lib.sh: no TAP here
 TAP_IS_DONE=yes
 # shellcheck source=rows.sh
@@ -37,8 +39,12 @@ source bench/arms_speed.sh
 source bench/arms_harm.sh
 # shellcheck source=arms_files.sh
 source bench/arms_files.sh
+# shellcheck source=qemu.sh
+source bench/qemu.sh
 # shellcheck source=arms_born.sh
 source bench/arms_born.sh
+# shellcheck source=arms_boot.sh
+source bench/arms_boot.sh
 is_sanitized "$THPD_BUILD/thpd" && { echo "bench: a build with sanitizers says nothing about speed" >&2; exit 1; }
 missing=$(missing_programs jq)
 [ -z "$missing" ] || { echo "bench: missing:$missing (make deps)" >&2; exit 1; }
@@ -60,6 +66,7 @@ bench_cleanup() {
 	local rc=$?
 	set +e
 	knobs_pop
+	vm_end
 	pool_restore
 	image_unmount
 	[ $rc = 0 ] || rows_write "$JSON" false

@@ -10,6 +10,7 @@
 #     wanted='>=1.5'             about the ratio, or about the value where there is none; also <= and ==
 #     doubt=TEXT                 why a number that misses its target says nothing
 #     note=TEXT
+#   row_skipped ARM WHY          in place of the rows of an arm that cannot be measured here
 #   median <NUMBERS; worst <NUMBERS; ratio A B
 #   rows_write FILE, rows_close FILE    the JSON; which targets were met
 
@@ -59,6 +60,11 @@ row() {
 		{arm: $arm, name: $name, ratio: ($ratio | tonumber? // null), noise_percent: ($noise | tonumber? // null),
 		 wanted: $wanted, verdict: $verdict, value: $value, unit: $unit, samples: $samples, doubt: $doubt, note: $note}
 		| with_entries(select(.value != null and .value != ""))' >>"$ROWS"
+}
+
+row_skipped() {
+	printf '%8s %6s  skipped: %s\n' '' '' "$2"
+	jq -cn --arg arm "$1" --arg why "$2" '{arm: $arm, skipped: $why}' >>"$ROWS"
 }
 
 rows_write() {
