@@ -86,6 +86,24 @@ without_monitor() { # NAME
 	write_rule qmp.conf full "Name=$1" && systemctl reload thpd
 }
 
+snapshot_says_what_kvm_maps() { # NAME
+	ctl snapshot "$1" >"$T/snapshot" && ctl plan --snapshot="$T/snapshot" >"$T/plan" &&
+		grep -E "^KVM: .* of the .* that it maps into the guest is by huge pages \(by the kernel's debugfs\)" "$T/plan" ||
+		{ cat "$T/plan"; return 1; }
+}
+
+# The four files, which say that something is mapped, and by what the VM is known to be that process's.
+record_has_kvms_counts() { # NAME
+	local pid=${HOLDER_PID[$1]} vm names
+	mkdir "$T/record" && ctl record "$T/record" "$pid" --scrub || return 1
+	vm=("$T/record/sys/kernel/debug/kvm/$pid-"*)
+	names=$(cd "${vm[0]}" && echo *)
+	is_equal "${#vm[@]} $names" '1 nx_lpage_splits pages_1g pages_2m pages_4k' &&
+		[ $(($(<"${vm[0]}/pages_4k") + $(<"${vm[0]}/pages_2m"))) -gt 0 ] &&
+		is_equal "$(readlink "$T/record/proc/$pid/fd/${vm[0]##*-}")" anon_inode:kvm-vm &&
+		[ -d "$T/record/proc/$pid/task/$pid" ]
+}
+
 # A memfd of QEMU's would lie where it can never be huge.
 backend() { # NAME BACKEND
 	printf 'memory-backend-file,id=%s,size=64M,mem-path=%s,share=on,align=2M' "$2" "$(guest_file "$1-$2")"
@@ -132,4 +150,6 @@ ok "the guest has lost nothing by that" guest_does beta check
 ok "status has KVM's counts, by the monitor" wait_until 240 status_has_kvms_counts beta qmp
 ok "the monitor is taken out of the configuration" without_monitor beta
 ok "status has KVM's counts, by debugfs" wait_until 240 status_has_kvms_counts beta debugfs
+ok "a snapshot has them elsewhere, too" snapshot_says_what_kvm_maps beta
+ok "and so has a record" record_has_kvms_counts beta
 live_end
