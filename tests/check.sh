@@ -24,15 +24,16 @@ run() {
 	tests/run.sh --tally "$tally" "$@" || status=1
 }
 
+# Of the live tests most wait most of their time: three keep two processors busy.
 build release all test-programs lab-programs && {
 	run --build build/release lint
 	run --build build/release --jobs 2 unit fake golden
 	run --build build/release expect
-	run --build build/release live
+	run --build build/release --jobs 3 live
 }
 build san all test-programs live-programs && {
 	run --build build/san --jobs 2 unit fake
-	run --build build/san live
+	run --build build/san --jobs 3 live
 }
 build tsan build/tsan/tests/unit/test_executor && run --build build/tsan build/tsan/tests/unit/test_executor
 build fuzz fuzz-programs && run --build build/fuzz --jobs 2 fuzz

@@ -3,6 +3,7 @@
 # Runs the programs of the named tiers and counts their TAP lines.
 # Usage: run.sh [--build DIR] [--jobs N] [--tally FILE] [--summary] TIER...
 #   tiers: lint unit fake golden expect live fuzz; or FILE paths of single programs
+# With N > 1 that many run side by side; a script with a line "# Alone: WHY" by itself, after the others.
 # A program that ends badly without a `not ok` of its own counts as one failure; so does one that ran no test.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -28,7 +29,11 @@ programs_of() {
 	unit | fake | golden) for f in tests/"$1"/test_*.c; do [ -e "$f" ] && echo "$build/${f%.c}"; done ;;
 	expect) for f in tests/expect/expect_*.c; do [ -e "$f" ] && echo "$build/${f%.c}"; done ;;
 	fuzz) for f in tests/fuzz/fuzz_*.c; do [ -e "$f" ] && echo "$build/${f%.c}"; done ;;
-	live) ls tests/live/live_*.sh 2>/dev/null ;;
+	# The longest first, so that none of them is left over at the end.
+	live)
+		printf 'tests/live/live_%s.sh\n' realign_ext4 prepare realign_copy preload dax inject vmm_socket
+		ls tests/live/live_*.sh
+		;;
 	*) echo "$1" ;;
 	esac
 }
@@ -75,13 +80,22 @@ run_one() {
 	grep -iE '^(not )?ok .*# *SKIP' "$log" | sed 's/^/     /'
 }
 
-for tier in "$@"; do
-	for program in $(programs_of "$tier"); do
-		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
-		if [ "$jobs" -gt 1 ]; then run_one "$program" & else run_one "$program"; fi
-	done
-	wait
+wants_the_machine() {
+	[[ $1 == *.sh ]] && grep -q '^# Alone: ' "$1"
+}
+
+mapfile -t programs < <(for tier in "$@"; do programs_of "$tier"; done | awk '!seen[$0]++')
+alone=()
+for program in "${programs[@]}"; do
+	if [ "$jobs" -gt 1 ] && wants_the_machine "$program"; then
+		alone+=("$program")
+		continue
+	fi
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+	if [ "$jobs" -gt 1 ]; then run_one "$program" & else run_one "$program"; fi
 done
+wait
+for program in "${alone[@]}"; do run_one "$program"; done
 status=0
 awk '{ f += $2 } END { exit f > 0 }' "$tally" || status=1
 if $summary; then

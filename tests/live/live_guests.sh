@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Four real guests, as in `make run`: what can be repaired is, what cannot is explained, nobody is hurt.
+# Alone: turns transparent_hugepage/enabled off while its guest D gets its memory.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -4,6 +4,7 @@
 # (hanger.c).
 # Any local user can make one.  It may cost its own care, and nobody else's: not the other VMs', not the
 # operators'.
+# Alone: whoever reads /proc of its processes hangs, a pgrep of another test as well.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

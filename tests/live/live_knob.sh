@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # An administrator turns a knob while thpd runs: thpd notices by itself, says which knob it is, and goes on
 # when it is turned back.
+# Alone: turns shmem_enabled.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

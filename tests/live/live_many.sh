@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # 64 VMs at once, as plain memory holders of three kinds; a third of them has to be copied.
+# Alone: measures thpd's memory, which grows with the processes of the machine.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The library in a VMM on the real KVM: what thpd's end is told is what the VMM did to its memslots, whatever else it
 # does, forks and execs and closes; a nudge leaves nothing on; and a program without KVM has nothing of all that.
+# Alone: kills a VMM in the middle of what takes milliseconds.
 # shellcheck disable=SC2317,SC2016,SC2119,SC2120  # commands are called by name; variables are awk's and eval's
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,6 +3,7 @@
 # A VMM whose memory is under a userfaultfd that another process holds (a pager: postcopy, lazy restore). It
 # has no such fd itself, so that only the search through all processes can tell; and the search must have
 # been made anew by the time at which something is to be done, not at start only.
+# Alone: before Linux 6.4 no thpd touches shared memory while anybody has a userfaultfd.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,6 +3,7 @@
 # thpctl dax realign and prealloc on a real file system, aged: what is moved is aligned by another reader's word, every
 # byte stays, and nothing is lost to a kill, a power cut, a full file system, or somebody who comes in the middle.
 # XFS; live_realign_ext4.sh is the same on ext4, live_realign_copy.sh on an XFS where a copy takes the file's place.
+# Alone: turns fs/lease-break-time.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
