@@ -55,7 +55,12 @@ static uint64_t scan_last(struct scanner *line)
 
 /* Goes to the zone, and behind it. What the kernel keeps free of it, in pages: its low watermark,
  * and what it holds back (lowmem_reserve) from whoever may have memory of higher zones, too, as
- * all may that user memory is for. 0 of a zone that is not found: *zoneinfo stays. */
+ * all may that user memory is for. 0 of a zone that is not found: *zoneinfo stays.
+ *
+ * The reserve for atomic allocations of high order counts as free, though a move gets nothing of
+ * it. It is a hundredth of a zone at most (mm/page_alloc.c), so that it matters only where less
+ * than that is left above FreeReserve=; a folio that is taken apart there is collapsed anew. Only
+ * /proc/pagetypeinfo tells it, and walks the free lists with the zone's lock held: too dear. */
 static uint64_t read_kept(struct scanner *zoneinfo, const struct zone_name *zone)
 {
 	struct scanner text = *zoneinfo, line;
