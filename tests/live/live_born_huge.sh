@@ -104,6 +104,7 @@ is_not_filled() { # TEXT MEMORY WORD...
 }
 
 live_begin qemu-system-x86_64 socat
+is_not is_sanitized "$THPD_BUILD/thpd" || skip_all "the library is built without sanitizers: nothing else than in release"
 [ -e "$THPD_BUILD/libthpd-vmm-preload.so" ] || skip_all "libthpd-vmm-preload.so is not built"
 sed "s|@libdir@|$THPD_BUILD|" "$here/../../lib/vmm/thpd-run.sh" >"$T/bin/thpd-run" && chmod 755 "$T/bin/thpd-run"
 thpd_run=$T/bin/thpd-run
