@@ -13,7 +13,7 @@ LAB=build/lab
 : "${KERNELS:=$(sed 's/#.*//; /^$/d' "$HERE/kernels")}"
 # The longest first, so that none of them is left over at the end. Not `stall`, which measures and is for docs/NUDGE.md: in
 # one run of ten its guest of 1 GiB found no memory in a slot just made (KVM's exit reason 6), why is not known.
-: "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh nudge.sh numa.sh seeds.sh service.sh *.sh |
+: "${SCENARIOS:=$(cd "$HERE/scenarios" && printf '%s\n' live.sh sandbox.sh nudge.sh numa.sh memslots.sh qmp.sh seeds.sh service.sh *.sh |
 	awk '!seen[$0]++ && $0 != "stall.sh"' | sed 's/\.sh$//')}"
 # A good part of a run is waiting: three keep two processors busy.
 : "${JOBS:=3}"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A real QEMU of another user with thpd's library in it, and thpd in the unit's sandbox: thpd is told of the memslots,
 # aligned by the library, and counts by it what KVM maps; also after thpd was started anew, and no longer than the VM
-# lives. What nobody tells is not known. Before, the library alone: memory born huge, by what KVM maps of it.
+# lives. What nobody tells is not known.
 # And what [Nudge] Mode=auto does about memory that KVM maps small because its guest executed in it: one guest does so
 # once, and one goes on.
 set -uo pipefail
@@ -10,6 +10,8 @@ set -uo pipefail
 . tests/lab/service.inc
 # shellcheck source=../guests.inc
 . tests/lab/guests.inc
+# shellcheck source=../vmm.inc
+. tests/lab/vmm.inc
 
 readonly RAM=$((64 << 20))
 GUEST_PRELOAD=$(find /usr/lib /usr/local/lib -name libthpd-vmm-preload.so | head -n 1)
@@ -58,28 +60,6 @@ nudge_was_done() { # NAME
 
 knows() { # NAME
 	[ -n "$(vm_field "${HOLDER_PID[$1]}" .name)" ]
-}
-
-# What KVM maps of the blocks that the guest touches, from 4 MiB on; the rest is firmware and the first MiB, which is
-# several slots.
-readonly TOUCHED_BLOCKS=$(((RAM >> 21) - 2))
-
-kvm_maps_it_small() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" = 0 ] && [ "$small" -ge $((TOUCHED_BLOCKS * 512)) ] || { echo "4k $small 2m $large"; return 1; }
-}
-
-kvm_maps_it_huge() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" -ge $TOUCHED_BLOCKS ] && [ "$small" -le 1024 ] || { echo "4k $small 2m $large"; return 1; }
-}
-
-is_all_huge() { # NAME
-	local start end
-	read -r start end <<<"$(ram_range "$1")"
-	is_equal "$(smaps_range "${HOLDER_PID[$1]}" "$start" $((end - start)))" "$RAM $RAM"
 }
 
 start_guest() { # NAME
@@ -141,14 +121,6 @@ write_rule gamma.conf full Name=gamma
 ok "the library is installed" test -r "$GUEST_PRELOAD"
 ok "a guest with the library, of another user, before thpd" start_guest alpha
 ok "it touches its memory" guest_does alpha store
-ok "KVM maps it by small pages" kvm_maps_it_small alpha
-THPD_POPULATE=huge ok "a guest that is born huge" start_guest born
-ok "all of its memory is huge in the VMM before the guest touches it" is_all_huge born
-ok "it touches its memory" guest_does born store
-ok "KVM maps it by huge pages from the first touch on" kvm_maps_it_huge born
-ok "the guest has lost nothing" guest_does born check
-note "KVM's 4K and 2M entries: lazily $(guest_sptes alpha), born huge $(guest_sptes born)"
-stop_holder born
 ok "and another one" start_guest gamma
 ok "which does, too" guest_does gamma store
 ok "thpd starts" systemctl start thpd

@@ -1,0 +1,151 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Memory that is huge before the guest touches it. Inside: by thpd's library in a real QEMU of another user, by what KVM
+# maps of it. From outside, by thpd in the unit's sandbox: of a guest that waits for its first instruction, and of a VMM
+# without page tables, where the kernel lets it.
+set -uo pipefail
+# shellcheck source=../service.inc
+. tests/lab/service.inc
+# shellcheck source=../guests.inc
+. tests/lab/guests.inc
+# shellcheck source=../vmm.inc
+. tests/lab/vmm.inc
+
+readonly RAM=$((64 << 20))
+GUEST_PRELOAD=$(find /usr/lib /usr/local/lib -name libthpd-vmm-preload.so | head -n 1)
+
+# --- by the library ------------------------------------------------------------------------------
+
+# What KVM maps of the blocks that the guest touches, from 4 MiB on; the rest is firmware and the first MiB, which is
+# several slots.
+readonly TOUCHED_BLOCKS=$(((RAM >> 21) - 2))
+
+kvm_maps_it_small() { # NAME
+	local small large
+	read -r small large <<<"$(guest_sptes "$1")"
+	[ "$large" = 0 ] && [ "$small" -ge $((TOUCHED_BLOCKS * 512)) ] || { echo "4k $small 2m $large"; return 1; }
+}
+
+kvm_maps_it_huge() { # NAME
+	local small large
+	read -r small large <<<"$(guest_sptes "$1")"
+	[ "$large" -ge $TOUCHED_BLOCKS ] && [ "$small" -le 1024 ] || { echo "4k $small 2m $large"; return 1; }
+}
+
+guest_is_all_huge() { # NAME
+	local start end
+	read -r start end <<<"$(ram_range "$1")"
+	is_equal "$(smaps_range "${HOLDER_PID[$1]}" "$start" $((end - start)))" "$RAM $RAM"
+}
+
+start_guest() { # NAME
+	start_qemu "$1" '' -name "guest=$1" -m 64M -object memory-backend-memfd,id=m0,size=64M -machine memory-backend=m0
+}
+
+# --- populating ----------------------------------------------------------------------------------
+
+write_populating_rule() { # FILE MATCH
+	write_rule "$1" full "$2" && printf '%s\n' '[Populate]' 'Mode=huge' >>"$CONF/vm.d/$1"
+}
+
+# All but the first blocks at most, where the firmware has put something.
+is_born_huge() { # NAME
+	local start end huge
+	read -r start end <<<"$(ram_range "$1")"
+	read -r huge _ <<<"$(smaps_range "${HOLDER_PID[$1]}" "$start" $((end - start)))"
+	[ "$huge" -ge $((RAM - (4 << 20))) ] || { echo "$huge huge" && return 1; }
+}
+
+explains() { # NAME REASON
+	ctl explain "${HOLDER_PID[$1]}" --json | jq -e --arg reason "$2" '.runs | any(.reason == $reason)'
+}
+
+# Not only what is there by now.
+is_all_huge() { # NAME
+	is_equal "$(holder_huge "$1")" "${HOLDER_BYTES[$1]} ${HOLDER_BYTES[$1]}"
+}
+
+is_judged() { # NAME
+	is_all_huge "$1" || explains "$1" populate-refused || explains "$1" not-seen-from-start
+}
+
+# An emulated host may be too slow to see it within 30 s of its start: then another one. YOUNG is its name.
+start_without_page_tables() {
+	for YOUNG in young1 young2 young3; do
+		start_vmm "$YOUNG" && add_slot "$YOUNG" 0 memfd bytes=64M gpa=1G && wait_until 120 is_judged "$YOUNG" || return 1
+		explains "$YOUNG" not-seen-from-start >/dev/null || return 0
+	done
+	return 1
+}
+
+has_its_cure() { # NAME
+	ctl explain "${HOLDER_PID[$1]}" | tr -s ' \n' ' ' | grep 'What to do: Linux 6.18 or newer'
+}
+
+failed_calls() {
+	ctl status --json | jq -r .host.counters.failed_calls
+}
+
+on_request() { # NAME
+	ctl populate "${HOLDER_PID[$1]}" --wait
+}
+
+# A touch makes the page table; a block that the kernel had made, and could not map, is huge with its own.
+where_the_kernel_refuses() {
+	local failed
+	ok "thpd says that this kernel does not, and since when" has_its_cure "$YOUNG"
+	ok "it ends its cycle" looked_again "$YOUNG" 1
+	failed=$(failed_calls)
+	ok "it looks three times more" looked_again "$YOUNG" 3
+	ok "and does not try again" is_equal "$(failed_calls)" "$failed"
+	ok "the guest touches a page" guest_touches "$YOUNG" 0 store from=0 bytes=4K
+	ok "on request it is populated then" wait_until 120 on_request "$YOUNG"
+	ok "the guest touches everything" guest_touches "$YOUNG" 0 store
+	ok "all of it is huge" wait_until 120 is_all_huge "$YOUNG"
+}
+
+# A tmpfs file of another user's may be written to by nobody else.
+populating() {
+	GUEST_PRELOAD=$1
+	ok "a guest that waits" start_qemu_stopped gamma '' -name guest=gamma -m 64M \
+		-object memory-backend-memfd,id=m0,size=64M -machine memory-backend=m0
+	ok "it is huge before its first instruction" wait_until 120 is_born_huge gamma
+	ok "which it makes then" guest_begins gamma
+	ok "it touches its memory" guest_does gamma store
+	ok "and has lost nothing" guest_does gamma check
+	ok "it ends" holder gamma halt
+	GUEST_PRELOAD=''
+	ok "a guest that waits, on a file of its user's" start_qemu_stopped delta '' -name guest=delta -m 64M \
+		-object "memory-backend-file,id=m0,size=64M,share=on,align=2M,mem-path=$(guest_file delta)" \
+		-machine memory-backend=m0
+	ok "thpd may not write to it, and says so" wait_until 120 explains delta file-not-writable
+	rm -f "$(guest_file delta)"
+	ok "a VMM without page tables" start_without_page_tables
+	fact "memory is populated where the VMM has no page table" "Linux 6.18 is needed" is_all_huge "$YOUNG"
+	is_all_huge "$YOUNG" || where_the_kernel_refuses
+	ok "its guest writes" guest_touches "$YOUNG" 0 store
+	ok "by large pages" has_sptes "$YOUNG" 0 32 0
+	ok "and reads what it wrote" guest_touches "$YOUNG" 0 check
+}
+
+service_begin
+printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
+write_populating_rule gamma.conf Name=gamma
+write_populating_rule delta.conf Name=delta
+write_populating_rule young.conf "Comm=${HOLDER_COMM}young*"
+preload=$GUEST_PRELOAD
+ok "the library is installed" test -r "$GUEST_PRELOAD"
+ok "a guest with the library, of another user" start_guest alpha
+ok "it touches its memory" guest_does alpha store
+ok "KVM maps it by small pages" kvm_maps_it_small alpha
+THPD_POPULATE=huge ok "a guest that is born huge" start_guest born
+ok "all of its memory is huge in the VMM before the guest touches it" guest_is_all_huge born
+ok "it touches its memory" guest_does born store
+ok "KVM maps it by huge pages from the first touch on" kvm_maps_it_huge born
+ok "the guest has lost nothing" guest_does born check
+note "KVM's 4K and 2M entries: lazily $(guest_sptes alpha), born huge $(guest_sptes born)"
+ok "it ends" holder born halt
+ok "the other one ends" holder alpha halt
+ok "thpd starts" systemctl start thpd
+populating "$preload"
+live_end
