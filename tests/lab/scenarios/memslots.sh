@@ -103,13 +103,9 @@ verdict_is() {
 		"$T/verdict.json" || { jq -c '.vms[] | [.name, .kvm.nudge]' "$T/verdict.json"; return 1; }
 }
 
-executes() { # NAME
-	guest_does "$1" execute && guest_does "$1" check
-}
-
 # Entries that were dropped come back when the guests touch their memory; one of them goes on executing there.
 verdicts_are_there() {
-	guest_does alpha check && executes gamma &&
+	guest_does alpha check && guest_executes gamma &&
 		[ "$(ctl status --json | jq '[.vms[].kvm.nudge.verdict | values] | length')" = 2 ]
 }
 
@@ -134,8 +130,8 @@ ok "KVM's counts come again" wait_until 240 status_has_kvms_counts alpha vmm
 ok "the host has it huge" wait_until 120 is_huge_on_the_host alpha
 ok "and the other one" wait_until 120 is_huge_on_the_host gamma
 ok "KVM is to map no code by large pages" code_must_be_in_small_pages
-ok "a guest executes in all of its memory" executes alpha
-ok "and the other one" executes gamma
+ok "a guest executes in all of its memory" guest_executes alpha
+ok "and the other one" guest_executes gamma
 ok "thpd starts anew" systemctl restart thpd
 ok "it is told again" wait_until 120 is_told alpha
 ok "of the same" slots_are_of_its_ram alpha

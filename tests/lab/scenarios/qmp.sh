@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # QEMU's monitor, asked from within the unit's sandbox: what it says of KVM's mappings is what KVM says, and the map of
 # the guest's nodes is what the kernel says. And thpd goes by it: each part of a guest that is wider than a node goes to
-# where the vCPUs run that it belongs to. Without a monitor what KVM maps is known by debugfs.
+# where the vCPUs run that it belongs to. By it, too, QEMU is told to measure the guest's dirty rate, upon which KVM maps
+# anew what the guest has made it take apart. Without a monitor what KVM maps is known by debugfs.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
@@ -109,7 +110,72 @@ backend() { # NAME BACKEND
 	printf 'memory-backend-file,id=%s,size=64M,mem-path=%s,share=on,align=2M' "$2" "$(guest_file "$1-$2")"
 }
 
+# --- the nudge by QEMU's measuring of its dirty rate ----------------------------------------------
+
+is_mostly_small() { # NAME
+	local small large
+	read -r small large <<<"$(guest_sptes "$1")"
+	[ "$large" -lt 8 ] && [ "$small" -ge 16384 ] || { echo "$small/$large"; return 1; }
+}
+
+is_mostly_huge() { # NAME
+	local small large
+	read -r small large <<<"$(guest_sptes "$1")"
+	[ "$large" -ge 56 ] || { echo "$small/$large"; return 1; }
+}
+
+# For docs/NUDGE.md (tests/lab/nudge_doc.sh).
+counts_when() { # NAME WHEN
+	local small large
+	read -r small large <<<"$(guest_sptes "$1")"
+	printf '# MEASURED\t%s\t%s/%s\n' "$2" "$small" "$large"
+}
+
+may_measure() { # NAME yes|no
+	sed -i '/^\[Nudge\]$/,$d' "$CONF/vm.d/qmp.conf" && printf '%s\n' '[Nudge]' "DirtyRate=$2" >>"$CONF/vm.d/qmp.conf" &&
+		systemctl reload thpd
+}
+
+is_held() { # NAME WHY
+	! ctl nudge "$1" --wait >"$T/held" 2>&1 && cat "$T/held" && grep "not nudged ($2)" "$T/held"
+}
+
+nudge_was() { # NAME RESULT
+	is_equal "$(vm_field "${HOLDER_PID[$1]}" '| .kvm.nudge | "\(.means) \(.result)"')" "qmp/calc-dirty-rate $2"
+}
+
+# KVM takes pages apart in which a guest executes, if it is told to.
+nx_huge_pages() { # force|off
+	echo "$1" >/sys/module/kvm/parameters/nx_huge_pages
+}
+
+# A monitor that did not answer within a second may be asked again: the machine is emulated.
+nudged_by_qemu() { # NAME
+	ok "the host does what it can" ctl collapse "$1" --wait
+	ok "the guest executes in all of its memory" guest_executes "$1"
+	ok "KVM has taken it apart" is_mostly_small "$1"
+	counts_when "$1" before
+	ok "without leave it is not nudged" is_held "$1" memslots-not-told
+	ok "with leave" may_measure "$1" yes
+	ok "it is nudged by QEMU" wait_until 120 ctl nudge "$1" --wait
+	counts_when "$1" afterwards
+	ok "that is told" nudge_was "$1" "done"
+	ok "the guest has lost nothing by it" guest_does "$1" check
+	ok "no log is left on: KVM maps it huge" is_mostly_huge "$1"
+	counts_when "$1" "afterwards, touched"
+	ok "it may not be again so soon" is_held "$1" measured-lately
+	ok "thpd starts anew" systemctl restart thpd
+	ok "and finds it" wait_until 60 ctl show "$1"
+	ok "QEMU remembers" wait_until 120 is_held "$1" measured-lately
+	ok "the guest is stopped" qmp "$1" stop
+	ok "a guest that is stopped is not nudged" wait_until 120 is_held "$1" vm-not-running
+	ok "it goes on" qmp "$1" cont
+	ok "KVM maps it huge still" is_mostly_huge "$1"
+	ok "not without leave" may_measure "$1" no
+}
+
 service_begin
+echo "# KERNEL $(uname -r)"
 install -d -o 1001 -g 0 -m 2770 "$MONITORS"
 umask 0002
 ok "a guest of two nodes, of another user" start_qemu alpha '' -name guest=alpha,debug-threads=on -smp 2 -m 112M \
@@ -148,6 +214,9 @@ ok "the second half stays on node 1" is_equal "$(pages_by_node beta m1)" "$befor
 ok "thpctl numa says how it is divided" wait_until 60 is_split beta
 ok "the guest has lost nothing by that" guest_does beta check
 ok "status has KVM's counts, by the monitor" wait_until 240 status_has_kvms_counts beta qmp
+ok "KVM guards against code in huge pages" nx_huge_pages force
+nudged_by_qemu beta
+ok "and no more" nx_huge_pages off
 ok "the monitor is taken out of the configuration" without_monitor beta
 ok "status has KVM's counts, by debugfs" wait_until 240 status_has_kvms_counts beta debugfs
 ok "a snapshot has them elsewhere, too" snapshot_says_what_kvm_maps beta
