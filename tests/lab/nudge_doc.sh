@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# docs/NUDGE.md from what the scenarios `nudge` and `stall` said on each kernel of the lab in their last runs.
+# docs/NUDGE.md from what the scenarios `nudge`, `stall` and `qmp` said on each kernel of the lab in their last runs.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$HERE/../.."
@@ -8,10 +8,10 @@ mapfile -t kernels < <(sed 's/#.*//; /^$/d' "$HERE/kernels")
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 for kernel in "${kernels[@]}"; do
-	for scenario in nudge stall; do
+	for scenario in nudge stall qmp; do
 		log=build/lab/runs/$kernel-$scenario/out.log
 		[ -e "$log" ] || { echo "lab: no run of '$scenario' on $kernel: make check-lab" >&2; exit 1; }
-		grep -aE $'^# (KERNEL |LEFT-OVER\t|COST\t|QEMU\t)' "$log" >>"$said"
+		grep -aE $'^# (KERNEL |LEFT-OVER\t|COST\t|QEMU\t|MEASURED\t)' "$log" >>"$said"
 	done
 done
 
@@ -51,12 +51,12 @@ costs() {
 		}' "$said"
 }
 
-qemu() {
+counts() { # WHAT: of lines that begin so
 	echo '| kernel | when | 4K/2M |'
 	echo '|---|---|---|'
-	awk -F '\t' '
+	awk -F '\t' -v what="$1" '
 		/^# KERNEL / { kernel = substr($0, 10) }
-		$1 == "# QEMU" { print "| " kernel " | " $2 " | " $3 " |" }' "$said"
+		$1 == what { print "| " kernel " | " $2 " | " $3 " |" }' "$said"
 }
 
 {
@@ -65,6 +65,8 @@ qemu() {
 	sed -n '/^<!-- left-overs -->$/,/^<!-- costs -->$/p' "$HERE/nudge.md" | sed 1d
 	costs
 	sed -n '/^<!-- costs -->$/,/^<!-- qemu -->$/p' "$HERE/nudge.md" | sed 1d
-	qemu
-	sed -n '/^<!-- qemu -->$/,$p' "$HERE/nudge.md" | sed 1d
+	counts "# QEMU"
+	sed -n '/^<!-- qemu -->$/,/^<!-- measured -->$/p' "$HERE/nudge.md" | sed 1d
+	counts "# MEASURED"
+	sed -n '/^<!-- measured -->$/,$p' "$HERE/nudge.md" | sed 1d
 } | grep -v '^<!--' >docs/NUDGE.md
