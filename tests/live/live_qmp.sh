@@ -159,16 +159,17 @@ has_what_forbids_it() {
 	told_all "enabled yes" "vhost yes" "ring yes" "refused: .*dirty-bitmap.*"
 }
 
+# A QEMU that has just started may take longer than thpd waits.
 with_measuring() { # NAME
 	[ -w /dev/kvm ] || { skip "$1: its dirty rate is measured" "no /dev/kvm"; return; }
 	local ACCEL=(-accel kvm)
 	start_vm -machine q35 -m 256M -S
-	ok "$1: its dirty rate is measured" is_measured
-	ok "$1: and it knows when" remembers_it
+	ok "$1: its dirty rate is measured" wait_until 30 is_measured
+	ok "$1: and it knows when" wait_until 30 remembers_it
 	stop_vm
 	ACCEL=(-accel kvm,dirty-ring-size=4096)
 	start_vm -machine q35 -m 256M -S -netdev user,id=vhost0
-	ok "$1: what speaks against it is seen" has_what_forbids_it
+	ok "$1: what speaks against it is seen" wait_until 30 has_what_forbids_it
 	stop_vm
 }
 
