@@ -10,22 +10,8 @@ set -uo pipefail
 . tests/lab/service.inc
 # shellcheck source=../guests.inc
 . tests/lab/guests.inc
-# shellcheck source=../vmm.inc
-. tests/lab/vmm.inc
 
-readonly RAM=$((64 << 20))
 GUEST_PRELOAD=$(find /usr/lib /usr/local/lib -name libthpd-vmm-preload.so | head -n 1)
-
-# Where the VMM maps it.
-ram_range() { # NAME
-	local range rest
-	while read -r range rest; do
-		[[ $rest == rw-s*memfd* ]] && [ $((16#${range#*-} - 16#${range%-*})) = $RAM ] || continue
-		echo $((16#${range%-*})) $((16#${range#*-}))
-		return
-	done <"/proc/${HOLDER_PID[$1]}/maps"
-	return 1
-}
 
 # The slots of the guest's memory are where that is mapped, and have all of it but for what the firmware takes of the first
 # MiB; each of them can be huge, but for parts of that MiB.
@@ -38,7 +24,8 @@ slots_are_of_its_ram() { # NAME
 		[ $((gpa)) = $((hva - start)) ] && { [ "$huge" = yes ] || [ $((gpa)) -lt $((1 << 20)) ]; } || break
 		sum=$((sum + size))
 	done <"$T/slots"
-	[ $sum -ge $((RAM - (1 << 20))) ] && [ $sum -le $RAM ] || { echo "$start $end $sum" && cat "$T/slots" && return 1; }
+	[ $sum -ge $((GUEST_RAM - (1 << 20))) ] && [ $sum -le $GUEST_RAM ] ||
+		{ echo "$start $end $sum" && cat "$T/slots" && return 1; }
 }
 
 is_told() { # NAME
@@ -55,15 +42,11 @@ nudge_was_done() { # NAME
 	local result bytes
 	vm_field "${HOLDER_PID[$1]}" '| .kvm.nudge | "\(.result) \(.bytes)"' >"$T/nudge" && cat "$T/nudge" || return 1
 	read -r result bytes <"$T/nudge"
-	[ "$result" = "done" ] && [ "$bytes" -ge $((RAM - (1 << 20))) ]
+	[ "$result" = "done" ] && [ "$bytes" -ge $((GUEST_RAM - (1 << 20))) ]
 }
 
 knows() { # NAME
 	[ -n "$(vm_field "${HOLDER_PID[$1]}" .name)" ]
-}
-
-start_guest() { # NAME
-	start_qemu "$1" '' -name "guest=$1" -m 64M -object memory-backend-memfd,id=m0,size=64M -machine memory-backend=m0
 }
 
 # --- by itself --------------------------------------------------------------------------------------
@@ -115,9 +98,9 @@ write_rule alpha.conf full Name=alpha
 write_rule beta.conf full Name=beta
 write_rule gamma.conf full Name=gamma
 ok "the library is installed" test -r "$GUEST_PRELOAD"
-ok "a guest with the library, of another user, before thpd" start_guest alpha
+ok "a guest with the library, of another user, before thpd" start_memfd_guest alpha
 ok "it touches its memory" guest_does alpha store
-ok "and another one" start_guest gamma
+ok "and another one" start_memfd_guest gamma
 ok "which does, too" guest_does gamma store
 ok "thpd starts" systemctl start thpd
 ok "it is told of the guest's memslots" wait_until 120 is_told alpha
@@ -137,7 +120,7 @@ ok "it is told again" wait_until 120 is_told alpha
 ok "of the same" slots_are_of_its_ram alpha
 ok "and of KVM's counts" wait_until 240 status_has_kvms_counts alpha vmm
 GUEST_PRELOAD=''
-ok "a guest without it" start_guest beta
+ok "a guest without it" start_memfd_guest beta
 ok "is found" wait_until 120 knows beta
 ok "nobody tells of its memslots, and thpctl says what would" nobody_tells beta
 ok "KVM has had the first one small for long" wait_until 120 is_small_for_long alpha
