@@ -153,6 +153,17 @@ int registry_add(struct registry *r, int fd, uint32_t flags)
 	return e;
 }
 
+void registry_wake(struct registry *r)
+{
+	int saved = errno;
+
+	if (!forklock_take(&r->lock))
+		return;
+	tell_change(r);
+	forklock_drop(&r->lock);
+	errno = saved;
+}
+
 void registry_forget(struct registry *r, struct registry_vm *v)
 {
 	atomic_store(&r->fds[v - r->vms], NO_VM);

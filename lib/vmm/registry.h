@@ -53,6 +53,10 @@ void registry_done(struct registry *r);
 void registry_tell(struct registry *r, int changed_fd, void (*forget)(void *userdata),
 		   void *userdata);
 
+/* Writes that eventfd, whether anything has changed or not: whoever polls it wakes up. errno stays.
+ */
+void registry_wake(struct registry *r);
+
 /* flags: WIRE_VM_INCOMPLETE, or 0 if it has just been made. 0; -EEXIST; -ENOSPC: WIRE_VMS_MAX are
  * there. One that came otherwise may be one of those that are known, by another descriptor: then
  * none of the tables is certain any more, and all VMs are incomplete from then on. */

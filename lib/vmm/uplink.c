@@ -196,15 +196,6 @@ int uplink_own_in(const struct uplink *u, unsigned int first, unsigned int last)
 	return lowest;
 }
 
-void uplink_wake(const struct uplink *u)
-{
-	const uint64_t one = 1;
-	int saved = errno, fd = u->changed_fd;
-
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		errno = saved; /* it is full: whoever polls has not looked yet */
-}
-
 bool uplink_owns(const struct uplink *u, int fd)
 {
 	return fd >= 0 && uplink_own_in(u, (unsigned int)fd, (unsigned int)fd) == fd;

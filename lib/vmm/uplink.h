@@ -60,8 +60,5 @@ bool uplink_owns(const struct uplink *u, int fd);
 /* The first of them from first to last; -1. */
 int uplink_own_in(const struct uplink *u, unsigned int first, unsigned int last);
 
-/* Whoever polls wakes up. errno stays. */
-void uplink_wake(const struct uplink *u);
-
 /* Does what is due. errno stays. */
 void uplink_dispatch(struct uplink *u);

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "kvm_calls.h"
+#include "toggle.h"
 #include "uplink.h"
 
 enum { STACK_BYTES = 256 << 10 };
@@ -126,8 +127,10 @@ void kvm_calls_yield(void)
 	atomic_store(&kvm.has_yielded, true);
 	if (!atomic_load(&kvm.is_serving))
 		return;
+	for (uint32_t vm = 0; vm < WIRE_VMS_MAX; vm++)
+		toggle_settle(&kvm.registry, vm);
 	registry_remove_range(&kvm.registry, 0, INT_MAX);
-	uplink_wake(&kvm.uplink);
+	registry_wake(&kvm.registry);
 }
 
 /* --- what the VMM does ----------------------------------------------------------------------- */
