@@ -353,10 +353,10 @@ void cycle_give_up(struct manager *m, struct guest *g)
 
 void cycle_pause(struct manager *m, struct guest *g)
 {
-	if (g->phase != PHASE_ACT)
-		return;
-	acting_abandon(m, g);
-	executor_cancel(m->executor, g->id);
+	if (g->phase == PHASE_ACT)
+		acting_abandon(m, g);
+	if (g->phase == PHASE_ACT || g->nudging == NUDGING_TELLING)
+		executor_cancel(m->executor, g->id);
 }
 
 /* What comes back late tells of a time long past. */

@@ -43,7 +43,7 @@ bool nudging_start(struct manager *m, struct guest *g); /* true: cycle_finish() 
 enum reason nudging_foresee(const struct manager *m, const struct guest *g);
 void nudging_note_history(const struct manager *m, struct guest *g); /* into its snapshot */
 struct kvm_view nudging_view(const struct guest *g);
-void nudging_refuse(struct guest *g, enum reason held); /* what is wished for, among others */
+void nudging_refuse(struct guest *g, enum reason held, bool is_wished);
 void nudging_end(struct manager *m, struct guest *g);
 
 /* measuring.c */

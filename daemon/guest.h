@@ -32,8 +32,8 @@
  * A cycle may end with NUDGE: it is over when the library inside the VMM has answered, or its QEMU,
  * told by jobs, is done.
  *
- * In every other state but IDLE and WAIT, jobs are in flight; the next step is taken when the last
- * of them is back. */
+ * In every other state but IDLE, WAIT and NUDGE, jobs are in flight; the next step is taken when
+ * the last of them is back. */
 enum phase {
 	PHASE_IDLE = 0,
 	PHASE_SURVEY,

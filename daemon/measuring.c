@@ -33,8 +33,19 @@ static bool submit(struct manager *m, struct guest *g, bool is_told)
 	return true;
 }
 
+/* Each takes all memory of a VM apart: on evidence they do so one after the other. */
+static bool is_anybody_measured(const struct manager *m)
+{
+	for (const struct guest *g = m->guests; g; g = g->next)
+		if (guest_is_measured(g))
+			return true;
+	return false;
+}
+
 bool measuring_start(struct manager *m, struct guest *g)
 {
+	if (!g->nudge.is_wished && is_anybody_measured(m))
+		return false;
 	if (!submit(m, g, false))
 		return false;
 	g->nudging = NUDGING_TELLING;
@@ -83,23 +94,36 @@ static void note_end(struct guest *g, enum dirty_rate_step step, int err, uint64
 		g->nudge.awaits_verdict = false;
 }
 
+/* A wish that came meanwhile is not fulfilled by what nobody had wished for. */
+static void leave(struct manager *m, struct guest *g, bool was_wished)
+{
+	if (was_wished)
+		g->nudge.is_wished = false;
+	if (g->nudge.is_wished)
+		g->is_due = true;
+	g->nudging = NUDGING_NONE;
+	cycle_finish(m, g);
+}
+
 static void end(struct manager *m, struct guest *g, enum dirty_rate_step step, int err,
-		const char *why)
+		const char *why, bool was_wished)
 {
 	note_end(g, step, err, manager_now_ns(m) - g->measuring_ns);
 	log_end(g, why);
-	nudging_end(m, g);
+	leave(m, g, was_wished);
 }
 
 /* ---- QEMU was to be told -------------------------------------------------------------------- */
 
-static void note_told(struct manager *m, struct guest *g)
+static void note_told(struct manager *m, struct guest *g, const struct job *j)
 {
 	struct kvm_view before = nudging_view(g);
+	bool is_wished_since = g->nudge.is_wished && !j->is_wished;
 
 	m->counters.nudges++;
 	g->measuring_ns = manager_now_ns(m);
 	nudge_note(&g->nudge, &before, g->measuring_ns);
+	g->nudge.is_wished = is_wished_since;
 	guest_forget_counts(g);
 }
 
@@ -110,24 +134,24 @@ static void take_refusal(struct manager *m, struct guest *g, const struct job *j
 	note_end(g, DIRTY_RATE_REFUSED, 0, 0);
 	(void)snprintf(g->last_nudge.refusal, sizeof(g->last_nudge.refusal), "%s", j->refusal);
 	log_end(g, j->refusal);
-	nudging_end(m, g);
+	leave(m, g, j->is_wished);
 }
 
 static void take_held(struct manager *m, struct guest *g, const struct job *j)
 {
-	nudging_refuse(g, j->held);
+	nudging_refuse(g, j->held, j->is_wished);
 	nudge_put_off(&g->nudge, false, manager_now_ns(m));
-	nudging_end(m, g);
+	leave(m, g, j->is_wished);
 }
 
 static void take_failure(struct manager *m, struct guest *g, const struct job *j)
 {
 	g->measuring_ns = manager_now_ns(m);
 	if (j->may_be_told)
-		note_told(m, g);
+		note_told(m, g, j);
 	else
 		nudge_put_off(&g->nudge, false, g->measuring_ns);
-	end(m, g, DIRTY_RATE_FAILED, j->step_err, j->step_why);
+	end(m, g, DIRTY_RATE_FAILED, j->step_err, j->step_why, j->is_wished);
 }
 
 static void take_told(struct manager *m, struct guest *g, const struct job *j)
@@ -135,7 +159,7 @@ static void take_told(struct manager *m, struct guest *g, const struct job *j)
 	looking_take_counts(m, g, j);
 	switch (j->step) {
 	case DIRTY_RATE_MEASURING:
-		note_told(m, g);
+		note_told(m, g, j);
 		g->nudging = NUDGING_MEASURING;
 		ask_again(m, g);
 		break;
@@ -172,21 +196,33 @@ static void take_polled(struct manager *m, struct guest *g, const struct job *j)
 	}
 	if (j->step == DIRTY_RATE_DONE) {
 		looking_take_counts(m, g, j);
-		end(m, g, DIRTY_RATE_DONE, 0, NULL);
+		end(m, g, DIRTY_RATE_DONE, 0, NULL, false);
 	} else if (j->step == DIRTY_RATE_STOPPED) {
 		end(m, g, DIRTY_RATE_STOPPED, 0,
-		    "the guest was stopped meanwhile, and its memory is logged until it runs");
+		    "the guest was stopped meanwhile, and its memory is logged until it runs",
+		    false);
 	} else if (j->step == DIRTY_RATE_MEASURING || j->step_err < 0) {
-		end(m, g, DIRTY_RATE_FAILED, -ETIMEDOUT, "nobody knows whether it is done");
+		end(m, g, DIRTY_RATE_FAILED, -ETIMEDOUT, "nobody knows whether it is done", false);
 	} else {
 		end(m, g, DIRTY_RATE_FAILED, 0,
-		    j->step_why ? j->step_why : "QEMU knows nothing of it any more");
+		    j->step_why ? j->step_why : "QEMU knows nothing of it any more", false);
 	}
+}
+
+/* It was to be told, and was paused, or has another policy, before that began. */
+static void take_canceled(struct manager *m, struct guest *g, const struct job *j)
+{
+	if (j->is_wished)
+		nudging_refuse(g, g->snapshot.policy.is_paused ? REASON_PAUSED : REASON_POLICY_OFF,
+			       true);
+	leave(m, g, j->is_wished);
 }
 
 void measuring_take(struct manager *m, struct guest *g, const struct job *j)
 {
-	if (j->is_told)
+	if (j->err == -ECANCELED && !j->is_told)
+		take_canceled(m, g, j);
+	else if (j->is_told)
 		take_polled(m, g, j);
 	else
 		take_told(m, g, j);

@@ -19,12 +19,13 @@ struct kvm_view nudging_view(const struct guest *g)
 	return kvm_view_of(&g->snapshot, &g->diagnosis.totals);
 }
 
-void nudging_refuse(struct guest *g, enum reason held)
+/* What nobody asked for is no news, each time that it comes to be due. */
+void nudging_refuse(struct guest *g, enum reason held, bool is_wished)
 {
-	if (g->nudge.is_wished)
+	if (is_wished)
 		g->nudge_refused = held;
-	log_vm(LOG_WARNING, g->snapshot.vm.name, "not nudged (%s): %s", reason_slug(held),
-	       reason_sentence(held));
+	log_vm(is_wished ? LOG_WARNING : LOG_DEBUG, g->snapshot.vm.name, "not nudged (%s): %s",
+	       reason_slug(held), reason_sentence(held));
 }
 
 /* A library that was there may have been cut off for a moment. */
@@ -57,6 +58,7 @@ enum reason nudging_foresee(const struct manager *m, const struct guest *g)
 void nudging_note_history(const struct manager *m, struct guest *g)
 {
 	g->snapshot.has_library = has_library(g);
+	g->snapshot.has_monitor = g->snapshot.policy.monitor[0] != '\0';
 	g->snapshot.nudge_held = nudge_held_by_history(&g->nudge, means_of(g), manager_now_ns(m));
 }
 
@@ -82,7 +84,7 @@ static bool ask(struct manager *m, struct guest *g)
 	int r = why == REASON_NONE ? vmm_peer_ask(g->library, WIRE_NUDGE, manager_now_ns(m)) : 0;
 
 	if (why != REASON_NONE)
-		nudging_refuse(g, why);
+		nudging_refuse(g, why, g->nudge.is_wished);
 	else if (r < 0)
 		log_vm(LOG_WARNING, g->snapshot.vm.name, "its libthpd-vmm cannot be asked: %s",
 		       strerror(-r));
@@ -108,7 +110,7 @@ bool nudging_start(struct manager *m, struct guest *g)
 	if (why == REASON_NONE && start(m, g))
 		return true;
 	if (why != REASON_NONE && g->nudge.is_wished)
-		nudging_refuse(g, why);
+		nudging_refuse(g, why, true);
 	g->nudge.is_wished = false;
 	return false;
 }

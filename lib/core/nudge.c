@@ -62,23 +62,20 @@ static enum reason held_by_library(const struct snapshot *s)
 	return is_logged(s) ? REASON_DIRTY_LOGGING_ON : REASON_NONE;
 }
 
-/* A static QEMU has one as well. */
-static enum reason held_for_want_of_monitor(const struct vm *vm)
+/* A static QEMU has a monitor as well as any. */
+static enum reason held_by_qemu(const struct snapshot *s, bool has_monitor)
 {
-	enum reason silence = vmm_silence(vm);
-	bool may_have_one = silence == REASON_MEMSLOTS_NOT_TOLD || silence == REASON_VMM_IS_STATIC;
+	enum reason silence = vmm_silence(&s->vm);
 
-	return may_have_one ? REASON_NO_MONITOR : silence;
-}
-
-static enum reason held_by_qemu(const struct snapshot *s)
-{
-	if (!s->policy.monitor[0])
-		return held_for_want_of_monitor(&s->vm);
+	if (silence == REASON_VMM_HAS_NO_WAY)
+		return silence;
+	if (!has_monitor)
+		return silence == REASON_THROUGH_LIBVIRT ? silence : REASON_NO_MONITOR;
 	return s->vm.has_vfio ? REASON_VFIO_DEVICE : REASON_NONE;
 }
 
-static enum reason held_by_guards(const struct snapshot *s, enum nudge_means means)
+static enum reason held_by_guards(const struct snapshot *s, enum nudge_means means,
+				  bool has_monitor)
 {
 	if (s->policy.is_paused)
 		return REASON_PAUSED;
@@ -90,7 +87,7 @@ static enum reason held_by_guards(const struct snapshot *s, enum nudge_means mea
 		return REASON_DIRTY_LOGGING_FOR_LIFE;
 	if (s->is_migrating == ANSWER_YES)
 		return REASON_DIRTY_LOGGING_ON;
-	return means == NUDGE_BY_LIBRARY ? held_by_library(s) : held_by_qemu(s);
+	return means == NUDGE_BY_LIBRARY ? held_by_library(s) : held_by_qemu(s, has_monitor);
 }
 
 /* What was split for the guest's code counts: KVM looks at a part of it once a minute whether the
@@ -143,7 +140,7 @@ static enum reason held_without_wish(const struct snapshot *s, const struct kvm_
 enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 		       const struct kvm_view *view, enum nudge_means means, uint64_t now_ns)
 {
-	enum reason held = held_by_guards(s, means);
+	enum reason held = held_by_guards(s, means, s->policy.monitor[0] != '\0');
 
 	if (held != REASON_NONE)
 		return held;
@@ -153,7 +150,8 @@ enum reason nudge_held(const struct nudge_history *h, const struct snapshot *s,
 
 enum reason nudge_held_in(const struct snapshot *s, const struct kvm_view *view)
 {
-	enum reason held = held_by_guards(s, nudge_means_of(&s->policy, s->has_library));
+	enum reason held =
+		held_by_guards(s, nudge_means_of(&s->policy, s->has_library), s->has_monitor);
 
 	return held != REASON_NONE ? held : held_without_wish(s, view, s->nudge_held);
 }
@@ -171,7 +169,9 @@ void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t
 
 void nudge_put_off(struct nudge_history *h, bool is_refused, uint64_t now_ns)
 {
-	h->not_before_ns = sat_add_u64(now_ns, is_refused ? DIRTY_RATE_INTERVAL_NS : INTERVAL_NS);
+	uint64_t until_ns = sat_add_u64(now_ns, is_refused ? DIRTY_RATE_INTERVAL_NS : INTERVAL_NS);
+
+	h->not_before_ns = max_u64(h->not_before_ns, until_ns);
 }
 
 /* KVM has entries of a fair part of what it had: else the share of the small ones says nothing. */

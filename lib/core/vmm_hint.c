@@ -26,9 +26,10 @@ static bool lacks_nodes(const struct snapshot *s)
 	       s->vm.has_guest_nodes && s->n_guest_spans == 0;
 }
 
-static bool is_nudged_by_qemu(const struct policy *p)
+static bool is_nudged_by_qemu(const struct snapshot *s)
 {
-	return p->may_dirty_rate && p->monitor[0];
+	return s->policy.may_dirty_rate && s->policy.monitor[0] &&
+	       vmm_silence(&s->vm) != REASON_VMM_HAS_NO_WAY;
 }
 
 struct vmm_hint vmm_hint_of(const struct snapshot *s, const struct kvm_view *view,
@@ -38,7 +39,7 @@ struct vmm_hint vmm_hint_of(const struct snapshot *s, const struct kvm_view *vie
 	struct vmm_hint h = {
 		.lacks_counts = wants_monitor && is_uncounted,
 		.lacks_nodes = wants_monitor && lacks_nodes(s),
-		.lacks_nudge = !s->are_memslots_known && !is_nudged_by_qemu(&s->policy) &&
+		.lacks_nudge = !s->are_memslots_known && !is_nudged_by_qemu(s) &&
 			       kvm_view_has(view, REASON_KVM_SMALL_UNDER_HUGE_HOST),
 	};
 

@@ -91,7 +91,7 @@ struct policy {
 	enum nudge nudge;
 	bool is_paused; /* by thpctl pause, not by configuration */
 	/* A QMP socket of its QEMU for thpd alone (qmp_path()); "": none. Where to ask is no fact
-	 * that a plan needs: it is not in a snapshot's JSON. */
+	 * that a plan needs: it is not in a snapshot's JSON, but for whether there is one. */
 	char monitor[POLICY_MONITOR_MAX];
 };
 

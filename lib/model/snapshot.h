@@ -61,6 +61,7 @@ struct snapshot {
 	size_t n_memslots;
 	bool are_memslots_known; /* else there are none */
 	bool has_library;	 /* or once had: who told */
+	bool has_monitor;	 /* the policy names one, which is not in a snapshot's JSON */
 	/* What KVM maps, now and once before; nothing was done to the memory in between. */
 	struct kvm_counts kvm, kvm_before;
 	enum answer is_migrating; /* the VMM says so; unknown: nobody was asked */

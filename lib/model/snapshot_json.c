@@ -275,6 +275,7 @@ static const struct field snapshot_rows[] = {
 	WORD(snapshot, populate_held, reason_word, REASON_MAX, ),
 	WORD(snapshot, nudge_held, reason_word, REASON_MAX, ),
 	BOOL(snapshot, has_library),
+	BOOL(snapshot, has_monitor),
 	BOOL(snapshot, is_truncated),
 	ELEMENTS(FIELD_LIST, snapshot, regions, region_shape, SNAPSHOT_REGIONS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, sights, sight_shape, SNAPSHOT_SIGHTS_MAX),

@@ -545,6 +545,68 @@ static void who_is_held_is_told_why(void **state)
 	assert_true(s->g->nudge.not_before_ns > the_time);
 }
 
+/* By itself, and an operator's wish comes in between. */
+static void start_unasked(struct shell *s)
+{
+	s->g->nudge.is_wished = false;
+	s->g->phase = PHASE_NUDGE;
+	assert_true(measuring_start(&s->m, s->g));
+	s->g->nudge.is_wished = true;
+}
+
+static void a_wish_is_not_fulfilled_by_what_came_before(void **state)
+{
+	struct shell *s = *state;
+	struct job *j;
+
+	start_unasked(s);
+	j = answered(s, DIRTY_RATE_HELD, 0);
+	j->held = REASON_MEASURED_LATELY; /* that is for who does not ask */
+	take(s, j);
+	assert_int_equal(s->g->phase, PHASE_IDLE);
+	assert_true(s->g->nudge.is_wished && s->g->is_due);
+	assert_int_equal(s->g->nudge_refused, REASON_NONE);
+	start_unasked(s);
+	take(s, answered(s, DIRTY_RATE_MEASURING, 16384));
+	second_passes(s);
+	take(s, answered(s, DIRTY_RATE_DONE, 512));
+	assert_int_equal(s->g->last_nudge.step, DIRTY_RATE_DONE);
+	assert_true(s->g->nudge.is_wished);
+}
+
+/* What has not begun is not done any more: it comes back as the executor gives it back. */
+static void who_is_paused_before_it_began_is_not_told(void **state)
+{
+	struct shell *s = *state;
+	struct job *j;
+
+	start(s);
+	s->g->snapshot.policy.is_paused = true;
+	j = collect(s);
+	j->step = DIRTY_RATE_NONE;
+	j->err = -ECANCELED;
+	take(s, j);
+	assert_int_equal(s->g->nudge_refused, REASON_PAUSED);
+	assert_int_equal(s->g->phase, PHASE_IDLE);
+	assert_int_equal(s->g->nudging, NUDGING_NONE);
+	assert_false(s->g->nudge.has_nudged || s->g->last_nudge.is_set || s->g->nudge.is_wished);
+	assert_int_equal(s->g->nudge.not_before_ns, 0);
+}
+
+static void on_evidence_it_is_one_vm_at_a_time(void **state)
+{
+	struct shell *s = *state;
+	struct guest other = {.nudging = NUDGING_MEASURING};
+
+	s->g->next = &other;
+	s->g->nudge.is_wished = false;
+	assert_false(measuring_start(&s->m, s->g));
+	s->g->nudge.is_wished = true;
+	assert_true(measuring_start(&s->m, s->g));
+	s->g->next = NULL;
+	take(s, answered(s, DIRTY_RATE_MEASURING, 0));
+}
+
 static void a_refusal_is_reported_and_not_asked_for_again(void **state)
 {
 	struct shell *s = *state;
@@ -678,6 +740,9 @@ int main(void)
 		WITH_QEMU(nobody_there_is_a_failure_that_may_pass),
 		WITH_SHELL(it_is_told_waited_for_and_judged),
 		WITH_SHELL(who_is_held_is_told_why),
+		WITH_SHELL(a_wish_is_not_fulfilled_by_what_came_before),
+		WITH_SHELL(who_is_paused_before_it_began_is_not_told),
+		WITH_SHELL(on_evidence_it_is_one_vm_at_a_time),
 		WITH_SHELL(a_refusal_is_reported_and_not_asked_for_again),
 		WITH_SHELL(without_a_monitor_the_cycle_ends),
 		WITH_SHELL(what_may_have_been_told_counts),

@@ -535,6 +535,8 @@ static void qemu_needs_leave_and_evidence_or_a_wish(void **state)
 
 	(void)state;
 	check_qemu_held(&never, &s, NOW, REASON_NONE);
+	check_qemu_replayed(&s, REASON_NO_MONITOR);
+	s.has_monitor = true;
 	check_qemu_replayed(&s, REASON_NONE);
 	s.has_library = true; /* and does not tell, for now */
 	check_qemu_replayed(&s, REASON_MEMSLOTS_NOT_TOLD);
@@ -572,8 +574,7 @@ static void guards_hold_qemu_against_a_wish(void **state)
 			 s.vm.is_static = ANSWER_YES);
 	CHECK_QEMU_GUARD(REASON_THROUGH_LIBVIRT, s.policy.monitor[0] = '\0',
 			 s.vm.is_of_libvirt = true);
-	CHECK_QEMU_GUARD(REASON_VMM_HAS_NO_WAY, s.policy.monitor[0] = '\0',
-			 strcpy(s.vm.exe, "/usr/bin/cloud-hypervisor"));
+	CHECK_QEMU_GUARD(REASON_VMM_HAS_NO_WAY, strcpy(s.vm.exe, "/usr/bin/cloud-hypervisor"));
 	CHECK_QEMU_GUARD(REASON_DIRTY_LOGGING_FOR_LIFE, s.vm.is_logged_for_life = ANSWER_YES);
 	CHECK_QEMU_GUARD(REASON_VFIO_DEVICE, s.vm.has_vfio = true);
 }
@@ -627,6 +628,7 @@ static void what_came_to_nothing_is_put_off(void **state)
 	check_qemu_held(&h, &s, NOW + 10 * MINUTE - 1, REASON_MEASURED_LATELY);
 	check_qemu_held(&h, &s, NOW + 10 * MINUTE, REASON_NONE);
 	nudge_put_off(&h, true, NOW);
+	nudge_put_off(&h, false, NOW + 1); /* no sooner for that */
 	check_qemu_held(&h, &s, NOW + DAY - 1, REASON_MEASURED_LATELY);
 	check_qemu_held(&h, &s, NOW + DAY, REASON_NONE);
 	h.is_wished = true;

@@ -251,6 +251,7 @@ static struct snapshot full_snapshot(void)
 	s.populate_held = REASON_GAVE_BACK;
 	s.nudge_held = REASON_NUDGED_IN_VAIN;
 	s.has_library = true;
+	s.has_monitor = true;
 	s.is_truncated = true;
 	fill_host(&s.host);
 	fill_vm(&s.vm);
@@ -355,7 +356,8 @@ static void check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
 		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
-	SAME(n_memslots), SAME(are_memslots_known), SAME(has_library), SAME(nudge_held);
+	SAME(n_memslots), SAME(are_memslots_known), SAME(has_library), SAME(has_monitor),
+		SAME(nudge_held);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);

@@ -99,6 +99,8 @@ static void others_are_told_by_their_kind(void **state)
 	s.vm.is_static = ANSWER_YES;
 	check_hint(&s, &small, true, (struct vmm_hint){REASON_VMM_IS_STATIC, false, false, true});
 	strcpy(s.vm.exe, "/usr/bin/cloud-hypervisor");
+	strcpy(s.policy.monitor, "/run/vms/%n"); /* of all VMs, which this one has not */
+	s.policy.may_dirty_rate = true;
 	check_hint(&s, &small, true, (struct vmm_hint){REASON_VMM_HAS_NO_WAY, false, false, true});
 	snapshot_clear(&s);
 }
