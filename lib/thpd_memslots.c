@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "cleanup.h"
 #include "json_add.h"
+#include "report_json.h"
 #include "slots_view.h"
 #include "snapshot.h"
 #include "vmm_hint.h"
@@ -79,17 +80,6 @@ static struct json_object *slots_to_json(const struct snapshot *s)
 	return json_filled(array, r);
 }
 
-/* What can be done about it depends on the VMM. */
-static int add_silence(struct json_object *object, const struct vm *vm)
-{
-	enum reason reason = vmm_silence(vm);
-	int r = json_add_text(object, "reason", reason_slug(reason));
-
-	if (r == 0)
-		r = json_add_text(object, "sentence", reason_sentence(reason));
-	return r < 0 ? r : json_add_text(object, "cure", reason_cure(reason));
-}
-
 static int table_to_json(const struct snapshot *s, char **ret_json)
 {
 	_cleanup_(answer_putp) struct json_object *object = json_object_new_object();
@@ -100,7 +90,7 @@ static int table_to_json(const struct snapshot *s, char **ret_json)
 	if (r == 0)
 		r = json_add_bool(object, "known", s->are_memslots_known);
 	if (r == 0 && !s->are_memslots_known)
-		r = add_silence(object, &s->vm);
+		r = reason_add_to_json(object, vmm_silence(&s->vm));
 	if (r == 0)
 		r = json_add(object, "memslots", slots_to_json(s));
 	return r < 0 ? r : answer_take_text(TAKE_PTR(object), ret_json);

@@ -196,9 +196,9 @@ static int judge_target(const struct wait *w)
 
 static void complain_of_nudge(const char *name, struct json_object *nudge)
 {
-	const char *result = field_text(nudge, "result");
-	char refusal[256];
+	char result[FORMAT_MAX], refusal[256];
 
+	field_cell(nudge, "result", result, sizeof(result));
 	field_cell(nudge, "refusal", refusal, sizeof(refusal));
 	if (is_by_qemu(nudge) && *field_text(nudge, "refusal"))
 		fprintf(stderr, "thpctl: QEMU refuses to measure the dirty rate of %s: %s\n", name,
@@ -208,7 +208,7 @@ static void complain_of_nudge(const char *name, struct json_object *nudge)
 			result);
 	else
 		fprintf(stderr, "thpctl: the VMM of %s was asked, and did nothing: %s\n", name,
-			*result ? result : "no answer");
+			*field_text(nudge, "result") ? result : "no answer");
 }
 
 /* What came of it, if that is not what was asked for. */

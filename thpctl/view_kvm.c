@@ -52,10 +52,12 @@ void view_kvm_print_findings(FILE *f, struct json_object *kvm, bool is_raw)
 void view_kvm_print_last_nudge(FILE *f, struct json_object *kvm)
 {
 	struct json_object *nudge = field_object(kvm, "nudge");
+	char result[FORMAT_MAX], means[FORMAT_MAX];
 
+	field_cell(nudge, "result", result, sizeof(result));
+	field_cell(nudge, "means", means, sizeof(means));
 	if (nudge)
-		fprintf(f, "Last nudge: %s, by %s.\n", field_text(nudge, "result"),
-			field_text(nudge, "means"));
+		fprintf(f, "Last nudge: %s, by %s.\n", result, means);
 }
 
 void view_kvm_print_nudge(FILE *f, struct json_object *plan)

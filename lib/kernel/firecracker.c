@@ -6,9 +6,9 @@
  * owner wants while thpd asks would wait: so it is left alone, and what was said there is unknown.
  *
  * The file is the VMM's own claim, and hostile: it is looked up beneath the process's root, nothing
- * is opened but a regular file that the process could read itself (or else its command line would
- * make thpd read for it what it may not), and all that comes of it is that thpd does less for that
- * VM. */
+ * is opened but a regular file whose mode lets the process read it (or else its command line would
+ * make thpd read for it what it may not; the folders above are not asked), and all that comes of it
+ * is one bit, by which thpd does less for that VM. */
 #include "firecracker.h"
 
 #include <fcntl.h>
