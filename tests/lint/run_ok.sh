@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # tests/run.sh runs side by side what may be, and by itself what says that it must be; and those of the live tests that
-# turn a knob of the machine say so.
+# turn a knob of the machine say so, and none of them has a rule for the VMs of others.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lint/tap.sh.inc
@@ -28,8 +28,15 @@ write_loner() {
 }
 
 # shellcheck disable=SC2016  # a pattern
+readonly KNOBS='\$\{?(KNOB|BREAK_TIME|THP_ENABLED|SHMEM_ENABLED)|/sys/|/proc/sys/'
+
 knob_turners() {
-	grep -lE '^[^#]*(>"?\$(KNOB|BREAK_TIME)|start_four_guests|start_guest [^ ]+ D )' tests/live/live_*.sh
+	grep -lE "^[^#]*((>|tee( -a)?) ?[\"']?($KNOBS)|start_four_guests|start_guest [^ ]+ D )" tests/live/live_*.sh
+}
+
+# By such a pattern it would serve the VMs of each test that runs beside it.
+rules_for_all() {
+	grep -nE '^[^#]*(Exe|Comm|Name|Cgroup|User)=\*' tests/live/live_*.sh
 }
 
 write_meeting a b
@@ -38,5 +45,6 @@ write_loner
 said=$(tests/run.sh --build "$scratch" --jobs 2 "$scratch"/{a,loner,b}.sh)
 verdict "two run at once, the third after them" "$([ "$(grep -c '^ok ' <<<"$said")" = 3 ] || echo "$said")"
 verdict "who turns a knob runs alone" "$(knob_turners | xargs grep -L '^# Alone: ')"
+verdict "no rule of a test takes in the VMs of another" "$(rules_for_all)"
 [ "$(knob_turners | wc -l)" -ge 3 ] || not_ok "there are some who turn knobs"
 finish

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # File systems in images, for tests of how files lie on them. To be sourced after lib.sh.
 #
+#   IMAGE_DIR: where images go; chosen by the first one
 #   image_mount KIND MIB [OPTION...]   makes and mounts one at $MNT: xfs, ext4; plain: an XFS without exchange-range, as
 #                             this release makes it; options of mkfs
 #   image_cut_off, image_restart   a power cut, and the start after it
@@ -15,8 +16,9 @@ IMAGE=''
 IMAGE_KIND=''
 IMAGE_DIR=''
 
-# In memory, where four of them have room: of a disk a test of thousands of syncs would only see how busy it is. That
-# an image's file keeps what a power cut took from the file system's memory is the same on both.
+# In memory, where four of the first have room: the images are sparse, and other tests have theirs. Of a disk a test of
+# thousands of syncs would only see how busy it is. That an image's file keeps what a power cut took from the file
+# system's memory is the same on both.
 image_directory() { # MIB
 	if [ $(($(stat -f -c '%a * %S' /dev/shm) >> 20)) -ge $(($1 * 4)) ]; then scratch_shm; else echo "$T"; fi
 }

@@ -13,14 +13,14 @@ VM_START=''
 VM_NAME=''
 
 start_vm() { # NAME OPTION...
-	VM_NAME=$1
-	qemu-system-x86_64 -nodefaults -display none -machine q35 -m 128M -name "guest=$1" \
-		-qmp "unix:$T/vm/$1,server=on,wait=off" -qmp "unix:$T/vm/$1.control,server=on,wait=off" "${@:2}" \
+	VM_NAME=$HOLDER_COMM$1
+	qemu-system-x86_64 -nodefaults -display none -machine q35 -m 128M -name "guest=$VM_NAME" \
+		-qmp "unix:$T/vm/$VM_NAME,server=on,wait=off" -qmp "unix:$T/vm/$VM_NAME.control,server=on,wait=off" "${@:2}" \
 		>>"$T/qemu.log" 2>&1 &
 	VM_PID=$!
 	disown "$VM_PID"
 	VM_START=$(process_starttime "$VM_PID")
-	wait_until 30 test -S "$T/vm/$1.control" && wait_until "$THPD_DEADLINE" vm_is_listed "$VM_PID"
+	wait_until 30 test -S "$T/vm/$VM_NAME.control" && wait_until "$THPD_DEADLINE" vm_is_listed "$VM_PID"
 }
 
 stop_vm() {
@@ -60,7 +60,7 @@ fails() { # ERRNO
 }
 
 policy() { # LINE...
-	printf '%s\n' '[Match]' 'Exe=*qemu-system*' '[Collapse]' Mode=full '[Nudge]' "$@" >"$T/etc/vm.d/qemu.conf" && ctl reload
+	printf '%s\n' '[Match]' "Name=$HOLDER_COMM*" '[Collapse]' Mode=full '[Nudge]' "$@" >"$T/etc/vm.d/qemu.conf" && ctl reload
 }
 
 live_begin qemu-system-x86_64 socat jq

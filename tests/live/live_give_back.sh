@@ -43,9 +43,13 @@ begins() {
 	qmp "$1" '{"execute":"cont"}' >/dev/null && wait_serial "$1" 'PATTERN pass=1 ' 180
 }
 
+# All of it: what is left falls no more. Afterwards a refill of what it gave back last would be seen, too.
 has_given_back() {
+	local before
+	before=$(memory_bytes "$1")
+	sleep 1
 	LEFT[$1]=$(memory_bytes "$1")
-	[ "${LEFT[$1]}" -le $(((MIB << 20) - GIVEN)) ]
+	[ "${LEFT[$1]}" = "$before" ] && [ "$before" -le $(((MIB << 20) - GIVEN)) ]
 }
 
 is_not_filled() {

@@ -23,7 +23,7 @@ says_one_node() {
 }
 
 numa_json_is() { # JQ VALUE
-	is_equal "$(ctl numa --json | jq -c "$1")" "$2"
+	is_equal "$(ctl numa "${HOLDER_PID[vmm-a]}" --json | jq -c "$1")" "$2"
 }
 
 live_begin jq

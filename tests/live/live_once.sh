@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Two ends: SIGTERM in the middle of a copy, which loses nothing, and that of --once, which comes when all is done, and
 # at once: the rate of [Budget] is the daemon's.
+# Alone: stops thpd in the middle of what takes tenths of a second.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What real QEMU tells by its monitor is what the kernel says of it: each span of the guest's map is one mapping of
 # the right memory backend, each vCPU its thread; and nobody is asked who may not be.
+# Alone: QEMU has a second for each answer.
 # shellcheck disable=SC2317  # conditions are called by name
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -16,7 +16,7 @@ readonly MIB=$((1 << 20)) HUGE=512
 : "${REALIGN_KIND:=xfs}" "${REALIGN_CUTS:=20}" "${REALIGN_KILLS:=150}" "${REALIGN_LAYOUTS:=12}" "${REALIGN_SEED:=1}"
 
 test_cleanup() {
-	[ -z "${break_time:-}" ] || echo "$break_time" >$BREAK_TIME
+	[ -z "$break_time" ] || echo "$break_time" >$BREAK_TIME
 	image_unmount
 	! mountpoint -q "$T/medium" || umount "$T/medium"
 }
@@ -244,11 +244,12 @@ gives_way() { # FILE
 }
 
 readonly BREAK_TIME=/proc/sys/fs/lease-break-time
-break_time=$(cat $BREAK_TIME)
+break_time=''
 
 # thpctl stands still right before the exchange, for longer than the kernel keeps a writer waiting: the write is not lost.
 # Every ioctl comes late; the writer comes when the kernel has noted what the file is like (XFS_IOC_START_COMMIT).
 loses_no_late_write() { # FILE
+	break_time=$(cat $BREAK_TIME)
 	local pid rc=0
 	fallocate -l $((2 * MIB + 4096)) "$1" && misplace "$1" && head -c $((2 * MIB)) /dev/urandom >"$T/news" &&
 		dd if="$T/news" of="$1" bs=1M conv=notrunc,fsync status=none && echo 1 >$BREAK_TIME || return 1
