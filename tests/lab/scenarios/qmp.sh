@@ -112,18 +112,6 @@ backend() { # NAME BACKEND
 
 # --- the nudge by QEMU's measuring of its dirty rate ----------------------------------------------
 
-is_mostly_small() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" -lt 8 ] && [ "$small" -ge 16384 ] || { echo "$small/$large"; return 1; }
-}
-
-is_mostly_huge() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" -ge 56 ] || { echo "$small/$large"; return 1; }
-}
-
 # For docs/NUDGE.md (tests/lab/nudge_doc.sh).
 counts_when() { # NAME WHEN
 	local small large

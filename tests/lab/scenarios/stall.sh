@@ -63,25 +63,13 @@ is_measured() { # NAME
 	ask "$1" '{"execute":"query-dirty-rate"}' | grep '"measured"'
 }
 
-# While QEMU measures the guest's dirty rate by a dirty log, it clears the log of all memory.
-is_mostly_small() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" -lt 8 ] && [ "$small" -ge 16384 ] || { echo "$small/$large"; return 1; }
-}
-
-is_mostly_huge() { # NAME
-	local small large
-	read -r small large <<<"$(guest_sptes "$1")"
-	[ "$large" -ge 56 ] || { echo "$small/$large"; return 1; }
-}
-
 qemu_counts() { # WHEN
 	local small large
 	read -r small large <<<"$(guest_sptes alpha)"
 	printf '# QEMU\t%s\t%s/%s\n' "$1" "$small" "$large"
 }
 
+# While QEMU measures the guest's dirty rate by a dirty log, it clears the log of all memory.
 dirty_rate() {
 	ok "dirty rate: a guest of QEMU's" start_qemu alpha '' -m 128M -machine pc,memory-backend=m \
 		-object "memory-backend-file,id=m,mem-path=$(guest_file alpha),size=128M,share=on,align=2M" || return
