@@ -75,7 +75,8 @@ nudges_are() { # COUNT
 }
 
 nothing_was_done_by_the_next_look() { # COUNT
-	looked_again alpha 1 && looked_again gamma 1 && nudges_are "$1"
+	looked_again alpha 1 && looked_again gamma 1 && nudges_are "$1" ||
+		{ ctl status --json | jq -c '.host.counters, .vms[]'; return 1; }
 }
 
 # verdict_is NAME VAIN JQ-CONDITION: with what KVM mapped before and after, in MiB
