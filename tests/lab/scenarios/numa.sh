@@ -292,11 +292,17 @@ is_gone() { # PID
 	[ -z "$(vm_field "$1" .pid)" ]
 }
 
+uses_no_cpusets() {
+	! grep -w cpuset /sys/fs/cgroup/cgroup.subtree_control
+}
+
 # Killed in the middle, the VMM takes what thpd holds of it along; then another one is served, at the pace that was set.
 pace() {
 	local killed pid
 	place follow 2s MoveInterval=10s
 	budget "CopyBandwidth=$PER_SECOND"
+	# When it ends to use them, affinities are forgotten as well.
+	ok "killed: systemd uses no cpusets any more" wait_until "$THPD_DEADLINE" uses_no_cpusets
 	ok "killed: a guest" guest_at_work vmm-kil memfd small huge || return
 	thpd_comes pace
 	pid=$(main_pid)
