@@ -44,7 +44,7 @@ enum reason nudging_foresee(const struct manager *m, const struct guest *g);
 void nudging_note_history(const struct manager *m, struct guest *g); /* into its snapshot */
 struct kvm_view nudging_view(const struct guest *g);
 void nudging_refuse(struct guest *g, enum reason held, bool is_wished);
-void nudging_end(struct manager *m, struct guest *g);
+void nudging_end(struct manager *m, struct guest *g, bool was_wished);
 
 /* measuring.c */
 bool measuring_start(struct manager *m, struct guest *g); /* true: nudging_end() comes later */

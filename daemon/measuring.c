@@ -94,23 +94,12 @@ static void note_end(struct guest *g, enum dirty_rate_step step, int err, uint64
 		g->nudge.awaits_verdict = false;
 }
 
-/* A wish that came meanwhile is not fulfilled by what nobody had wished for. */
-static void leave(struct manager *m, struct guest *g, bool was_wished)
-{
-	if (was_wished)
-		g->nudge.is_wished = false;
-	if (g->nudge.is_wished)
-		g->is_due = true;
-	g->nudging = NUDGING_NONE;
-	cycle_finish(m, g);
-}
-
 static void end(struct manager *m, struct guest *g, enum dirty_rate_step step, int err,
 		const char *why, bool was_wished)
 {
 	note_end(g, step, err, manager_now_ns(m) - g->measuring_ns);
 	log_end(g, why);
-	leave(m, g, was_wished);
+	nudging_end(m, g, was_wished);
 }
 
 /* ---- QEMU was to be told -------------------------------------------------------------------- */
@@ -134,14 +123,14 @@ static void take_refusal(struct manager *m, struct guest *g, const struct job *j
 	note_end(g, DIRTY_RATE_REFUSED, 0, 0);
 	(void)snprintf(g->last_nudge.refusal, sizeof(g->last_nudge.refusal), "%s", j->refusal);
 	log_end(g, j->refusal);
-	leave(m, g, j->is_wished);
+	nudging_end(m, g, j->is_wished);
 }
 
 static void take_held(struct manager *m, struct guest *g, const struct job *j)
 {
 	nudging_refuse(g, j->held, j->is_wished);
 	nudge_put_off(&g->nudge, false, manager_now_ns(m));
-	leave(m, g, j->is_wished);
+	nudging_end(m, g, j->is_wished);
 }
 
 static void take_failure(struct manager *m, struct guest *g, const struct job *j)
@@ -215,7 +204,7 @@ static void take_canceled(struct manager *m, struct guest *g, const struct job *
 	if (j->is_wished)
 		nudging_refuse(g, g->snapshot.policy.is_paused ? REASON_PAUSED : REASON_POLICY_OFF,
 			       true);
-	leave(m, g, j->is_wished);
+	nudging_end(m, g, j->is_wished);
 }
 
 void measuring_take(struct manager *m, struct guest *g, const struct job *j)

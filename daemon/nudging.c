@@ -62,10 +62,14 @@ void nudging_note_history(const struct manager *m, struct guest *g)
 	g->snapshot.nudge_held = nudge_held_by_history(&g->nudge, means_of(g), manager_now_ns(m));
 }
 
-void nudging_end(struct manager *m, struct guest *g)
+/* A wish that came meanwhile is not fulfilled by what nobody had wished for. */
+void nudging_end(struct manager *m, struct guest *g, bool was_wished)
 {
+	if (was_wished)
+		g->nudge.is_wished = false;
+	if (g->nudge.is_wished)
+		g->is_due = true;
 	g->nudging = NUDGING_NONE;
-	g->nudge.is_wished = false;
 	cycle_finish(m, g);
 }
 
@@ -156,15 +160,15 @@ void nudging_go_on(struct manager *m, struct guest *g, const struct vmm_answer *
 		break;
 	case NUDGING_COUNTS_BEFORE:
 		if (!ask(m, g))
-			nudging_end(m, g);
+			nudging_end(m, g, true);
 		break;
 	case NUDGING_ASKED:
 		take_nudge(m, g, a);
 		if (!count(m, g, NUDGING_COUNTS_AFTER))
-			nudging_end(m, g);
+			nudging_end(m, g, true);
 		break;
 	case NUDGING_COUNTS_AFTER:
-		nudging_end(m, g);
+		nudging_end(m, g, true);
 		break;
 	case NUDGING_TELLING:
 	case NUDGING_MEASURING:
@@ -175,7 +179,7 @@ void nudging_go_on(struct manager *m, struct guest *g, const struct vmm_answer *
 void nudging_break_off(struct manager *m, struct guest *g)
 {
 	if (g->nudging != NUDGING_NONE)
-		nudging_end(m, g);
+		nudging_end(m, g, true);
 }
 
 void nudging_observe(struct guest *g)

@@ -7,6 +7,7 @@
 #include "descriptors.h"
 #include "inventory.h"
 #include "memcg.h"
+#include "memdevs.h"
 #include "procfs.h"
 #include "qemu_nodes.h"
 
@@ -130,8 +131,7 @@ static bool is_guest_node(struct scanner value)
 {
 	struct scanner option;
 
-	return cmdline_next_option(&value, &option) && scan_text(&option, "node") &&
-	       option.at == option.end;
+	return cmdline_next_option(&value, &option) && memdevs_is_node(option);
 }
 
 /* What else QEMU was told that matters here. */

@@ -69,7 +69,7 @@ static int take_node_option(struct node_option *node, struct scanner option)
 	return 0;
 }
 
-static bool is_node(struct scanner first)
+bool memdevs_is_node(struct scanner first)
 {
 	(void)scan_text(&first, "type=");
 	return scan_text(&first, "node") && first.at == first.end;
@@ -83,7 +83,7 @@ static int take_numa(struct memdevs *m, struct scanner value, uint64_t *next_nod
 	struct scanner option;
 	int r = 0;
 
-	if (!cmdline_next_option(&value, &option) || !is_node(option))
+	if (!cmdline_next_option(&value, &option) || !memdevs_is_node(option))
 		return 0;
 	while (r == 0 && cmdline_next_option(&value, &option))
 		r = take_node_option(&node, option);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "address.h"
+#include "parse.h"
 
 enum {
 	MEMDEVS_MAX = 256, /* 128 nodes, and what was plugged in */
@@ -37,6 +38,9 @@ int memdevs_add(struct memdevs *m, const char *id, size_t id_size, uint64_t gues
 
 /* By its id, or by the path that old machine types name it with (/objects/ID). NULL: not there. */
 struct memdev *memdevs_find(struct memdevs *m, const char *name, size_t size);
+
+/* Of the value of a -numa: its first option says that it is a guest node. */
+bool memdevs_is_node(struct scanner first);
 
 /* Adds what a QEMU command line (NUL-separated) says: -numa node,nodeid=N,memdev=ID. 0: also where
  * the guest has no nodes; -ENOTSUP: a node has memory of no backend (mem=), or has it in a way not

@@ -64,7 +64,7 @@ static void a_guest_of_libvirt_is_known_by_its_monitor(void **state)
 	put_process(t, "");
 	assert_false(vm->is_of_libvirt || vm->has_guest_nodes);
 	PUT_CMDLINE(t, "q\0-name\0guest=vm1,debug-threads=on\0-object\0{\"qom-type\":\"secret\"}\0"
-		       "-numa\0node,nodeid=0,cpus=0,memdev=ram-node0\0-numa\0node,nodeid=1\0"
+		       "-numa\0node,nodeid=0,cpus=0,memdev=ram-node0\0-numa\0type=node,nodeid=1\0"
 		       "-numa\0dist,src=0,dst=1,val=20\0"
 		       "-chardev\0socket,id=charmonitor,fd=31,server=on,wait=off\0"
 		       "-mon\0chardev=charmonitor,id=monitor,mode=control");
