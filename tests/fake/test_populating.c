@@ -3,68 +3,17 @@
 /* Whole cycles on the model kernel: holes of a VM that just started are given huge pages, and what
  * stands in the way. The laws of laws.h hold in all of them. */
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "cycle_world.h"
 
-#include <cmocka.h>
+enum { BLOCKS = 40 };
 
-#include "driver.h"
-#include "laws.h"
-
-enum { PID = 100, BLOCKS = 40 };
-
-#define BLOCK (UINT64_C(2) << 20)
-#define RAM   UINT64_C(0x7f0000000000)
-
-struct world {
-	struct model *m;
-	struct driver d;
-	struct driver_vm vm;
-	struct laws laws;
-};
-
-static int setup(void **state)
+static int populating_setup(void **state)
 {
-	const struct budget budget = {.copy_bytes_per_s = UINT64_MAX};
-	struct policy policy = POLICY_INIT;
-	struct world *w = calloc(1, sizeof(*w));
-
-	assert_non_null(w);
-	policy.populate = POPULATE_HUGE;
-	w->m = model_new(&(struct model_options)MODEL_OPTIONS_INIT);
-	assert_int_equal(driver_init(&w->d, w->m, &budget), 0);
-	(void)model_spawn(w->m, &(struct model_vm){.pid = PID});
-	driver_vm_init(&w->vm, PID, &policy);
-	laws_init(&w->laws, &w->d);
-	model_mmap(
-		w->m, PID,
-		&(struct model_map){.start = RAM, .bytes = BLOCKS * BLOCK, .backing = MODEL_MEMFD});
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
+	int r = setup(state);
 	struct world *w = *state;
 
-	laws_clear(&w->laws);
-	driver_vm_clear(&w->vm);
-	driver_clear(&w->d);
-	model_free(w->m);
-	free(w);
-	return 0;
-}
-
-static int cycle(struct world *w)
-{
-	int r = driver_cycle(&w->d, &w->vm);
-
-	if (!laws_check(&w->laws, &w->d, &w->vm, r, true))
-		fail_msg("%s", w->laws.why);
+	w->vm.policy.populate = POPULATE_HUGE;
+	map(w, MODEL_MEMFD, BLOCKS);
 	return r;
 }
 
@@ -270,7 +219,7 @@ static void a_killed_vm_is_let_go(void **state)
 	assert_int_equal(cycle(w), -ESRCH);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, populating_setup, teardown)
 
 int main(void)
 {

@@ -7,26 +7,11 @@
 #include "bar.h"
 #include "governor.h"
 #include "ledger.h"
-#include "plan.h"
 #include "report_json.h"
-#include "snapshot_builder.h"
+#include "laws_bench.h"
 #include "verify.h"
 
 enum { ROUNDS = 4000 };
-
-#define LAW(seed, condition)                                                               \
-	do {                                                                               \
-		if (!(condition))                                                          \
-			fail_msg("seed %llu: %s", (unsigned long long)(seed), #condition); \
-	} while (0)
-
-struct round {
-	uint64_t seed;
-	struct snapshot s;
-	struct diagnosis d;
-	struct plan p;
-	struct plan_limits limits;
-};
 
 static void begin(struct round *r, uint64_t seed)
 {
@@ -43,26 +28,12 @@ static void begin(struct round *r, uint64_t seed)
 		.first_id = (uint32_t)random_below(&random, 1000),
 		.max_actions = one_in(&random, 4) ? (uint32_t)random_below(&random, 5) : 0,
 	};
-	LAW(seed, diagnose(&r->s, r->s.taken_ns, &r->d) == 0);
-	LAW(seed, plan_make(&r->s, &r->d, &r->limits, &r->p) == 0);
-}
-
-static void end(struct round *r)
-{
-	snapshot_clear(&r->s);
-	diagnosis_clear(&r->d);
-	plan_clear(&r->p);
+	round_decide(r);
 }
 
 static void for_all(void (*law)(const struct round *r))
 {
-	for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
-		struct round r;
-
-		begin(&r, seed);
-		law(&r);
-		end(&r);
-	}
+	for_all_rounds(ROUNDS, begin, law);
 }
 
 /* ---- diagnose ---- */
@@ -519,7 +490,7 @@ static void test_the_rounds_are_worth_it(void **state)
 			reasons[r.d.runs[i].reason]++;
 		}
 		wants += r.d.n_wants;
-		end(&r);
+		round_clear(&r);
 	}
 	/* No move is under way here: test_placing.c. */
 	assert_true(actions[ACTION_REMAP] > 200 && actions[ACTION_COPY] > 200);

@@ -3,30 +3,14 @@
 #include <errno.h>
 
 #include "confirm.h"
-#include "plan.h"
 #include "sights.h"
-#include "snapshot_builder.h"
+#include "laws_bench.h"
 #include "verify.h"
 
 /* Random snapshots have three nodes. */
 enum { ALL = 1 << 0 | 1 << 1 | 1 << 2 };
 
 enum { ROUNDS = 12000 };
-
-#define LAW(seed, condition)                                                               \
-	do {                                                                               \
-		if (!(condition))                                                          \
-			fail_msg("seed %llu: %s", (unsigned long long)(seed), #condition); \
-	} while (0)
-
-struct round {
-	uint64_t seed;
-	struct snapshot s;
-	struct diagnosis d;
-	struct plan p;
-	struct plan_limits limits;
-	struct interval_set refused;
-};
 
 static void random_refusals(uint64_t *random, const struct snapshot *s, struct interval_set *set)
 {
@@ -60,27 +44,12 @@ static void begin(struct round *r, uint64_t seed)
 		.max_actions = one_in(&random, 4) ? (uint32_t)random_below(&random, 5) : 0,
 	};
 	r->limits.place_node = (int16_t)node_set_first(r->limits.home.nodes);
-	LAW(seed, diagnose(&r->s, r->s.taken_ns, &r->d) == 0);
-	LAW(seed, plan_make(&r->s, &r->d, &r->limits, &r->p) == 0);
-}
-
-static void end(struct round *r)
-{
-	interval_set_clear(&r->refused);
-	snapshot_clear(&r->s);
-	diagnosis_clear(&r->d);
-	plan_clear(&r->p);
+	round_decide(r);
 }
 
 static void for_all(void (*law)(const struct round *r))
 {
-	for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
-		struct round r;
-
-		begin(&r, seed);
-		law(&r);
-		end(&r);
-	}
+	for_all_rounds(ROUNDS, begin, law);
 }
 
 static bool may_act(const struct round *r)
@@ -359,7 +328,7 @@ static void test_the_rounds_are_worth_it(void **state)
 				   is_elsewhere(&r, r.p.actions[i].target.start);
 		}
 		deferred += r.p.deferred_place_bytes > 0;
-		end(&r);
+		round_clear(&r);
 	}
 	/* Nothing is populated in these rounds. */
 	for (size_t i = 0; i <= ACTION_PLACE; i++)
