@@ -224,25 +224,35 @@ static void host_pulse_moves_with_processes(void **state)
 	assert_int_equal(r.vmstat_fd, -EBADF);
 }
 
-static void host_pulse_moves_with_memory(void **state)
+/* Does the pulse move by a quarter of what is mapped between two readings? The counters lag. */
+static bool moves_with_pages(const struct host_pulse_reader *r, size_t pages)
 {
-	enum { PAGES = 4096 };
-	const size_t bytes = PAGES * (size_t)sysconf(_SC_PAGESIZE);
-	struct host_pulse_reader r;
+	const size_t bytes = pages * (size_t)sysconf(_SC_PAGESIZE);
 	struct host_pulse before, after;
 	char *memory;
 
-	assert_int_equal(host_pulse_open(*state, &r), 0);
-	assert_int_equal(host_pulse_read(&r, &before), 0);
+	assert_int_equal(host_pulse_read(r, &before), 0);
 	assert_true(before.anon_pages > 0);
 	assert_true(before.file_pages > 0);
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	memset(memory, 1, bytes);
-	/* Others come and go, and the counters lag: a quarter of it is enough of a sign. */
-	assert_int_equal(host_pulse_read(&r, &after), 0);
-	assert_true(host_pulse_has_moved(&before, &after, PAGES / 4));
+	assert_int_equal(host_pulse_read(r, &after), 0);
 	munmap(memory, bytes);
+	return host_pulse_has_moved(&before, &after, pages / 4);
+}
+
+/* Once: in any one try another process may give as much back meanwhile. */
+static void host_pulse_moves_with_memory(void **state)
+{
+	enum { PAGES = 4096, TRIES = 64 };
+	struct host_pulse_reader r;
+	bool has_moved = false;
+
+	assert_int_equal(host_pulse_open(*state, &r), 0);
+	for (int i = 0; i < TRIES && !has_moved; i++)
+		has_moved = moves_with_pages(&r, PAGES);
+	assert_true(has_moved);
 	host_pulse_close(&r);
 }
 
