@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "guest_map.h"
+#include "hmp_text.h"
 #include "parse.h"
 #include "procfs.h"
 
@@ -23,14 +24,19 @@ static bool id_is_sane(const char *id, size_t size)
 	return true;
 }
 
+/* By its id, or by the path that old machine types name it with (/objects/ID). */
+static bool is_named(const struct memdev *d, struct scanner name)
+{
+	(void)scan_text(&name, "/objects/");
+	return scan_text(&name, d->id) && name.at == name.end;
+}
+
 struct memdev *memdevs_find(struct memdevs *m, const char *name, size_t size)
 {
-	struct scanner s = {.at = name, .end = name + size};
+	const struct scanner s = {.at = name, .end = name + size};
 
-	(void)scan_text(&s, "/objects/");
-	size = (size_t)(s.end - s.at);
 	for (size_t i = 0; i < m->n; i++)
-		if (strlen(m->items[i].id) == size && memcmp(m->items[i].id, s.at, size) == 0)
+		if (is_named(&m->items[i], s))
 			return &m->items[i];
 	return NULL;
 }
@@ -107,16 +113,6 @@ int memdevs_read_cmdline(struct memdevs *m, const char *text, size_t size)
 	return r;
 }
 
-/* The human monitor ends its lines with CR LF. */
-static bool next_line(struct scanner *s, struct scanner *ret)
-{
-	if (!scan_line(s, ret))
-		return false;
-	if (ret->at < ret->end && ret->end[-1] == '\r')
-		ret->end--;
-	return true;
-}
-
 /* ---- info ramblock -------------------------------------------------------------------------- */
 
 static bool scan_column(struct scanner *s, uint64_t *ret)
@@ -151,7 +147,7 @@ int memdevs_read_ramblock(struct memdevs *m, const char *text)
 {
 	struct scanner s = {.at = text, .end = text + strlen(text)}, line, name;
 
-	while (next_line(&s, &line)) {
+	while (hmp_next_line(&s, &line)) {
 		struct memdev *d;
 		int r;
 
@@ -171,63 +167,27 @@ int memdevs_read_ramblock(struct memdevs *m, const char *text)
 
 /* ---- info mtree -f -------------------------------------------------------------------------- */
 
-struct mtree_line {
-	uint64_t gpa, offset;
-	struct scanner name;
-};
-
-/* "  0000000000100000-0000000007ffffff (prio 0, ram): m0 @0000000000100000 KVM" */
-static bool scan_ram(struct scanner s, struct mtree_line *ret)
+static void take_range(struct memdevs *m, const struct mtree_range *range)
 {
-	uint64_t last, priority;
-	struct scanner rest;
+	struct memdev *d =
+		memdevs_find(m, range->name.at, (size_t)(range->name.end - range->name.at));
 
-	scan_blanks(&s);
-	if (!scan_hex(&s, &ret->gpa) || !scan_char(&s, '-') || !scan_hex(&s, &last))
-		return false;
-	if (last < ret->gpa || !scan_text(&s, " (prio "))
-		return false;
-	(void)scan_char(&s, '-');
-	if (!scan_u64(&s, &priority) || !scan_text(&s, ", "))
-		return false;
-	(void)scan_text(&s, "nv-");
-	if (!scan_text(&s, "ram): ") || !scan_word(&s, &ret->name))
-		return false;
-	rest = s;
-	ret->offset = 0;
-	return !scan_text(&rest, " @") || scan_hex(&rest, &ret->offset);
-}
-
-static void take_mtree_line(struct memdevs *m, struct scanner line)
-{
-	struct mtree_line l;
-	struct memdev *d;
-
-	if (!scan_ram(line, &l))
+	if (!range->is_ram || !d || d->has_gpa || !d->has_bytes || range->offset >= d->bytes)
 		return;
-	d = memdevs_find(m, l.name.at, (size_t)(l.name.end - l.name.at));
-	if (!d || d->has_gpa || !d->has_bytes || l.offset >= d->bytes)
-		return;
-	d->gpa = l.gpa;
-	d->gpa_offset = l.offset;
+	d->gpa = range->gpa;
+	d->gpa_offset = range->offset;
 	d->has_gpa = true;
 }
 
-/* Only the view that is the address space "memory" counts: gpa2hva looks there. */
+/* Only the address space "memory" counts: gpa2hva looks there. */
 int memdevs_read_mtree(struct memdevs *m, const char *text)
 {
-	struct scanner s = {.at = text, .end = text + strlen(text)}, line;
-	bool is_memory = false, was_memory = false;
+	struct mtree tree = mtree_of(text);
+	struct mtree_range range;
 
-	while (next_line(&s, &line)) {
-		if (scan_text(&line, "FlatView #"))
-			is_memory = false;
-		else if (scan_text(&line, " AS \"memory\","))
-			is_memory = was_memory = true;
-		else if (is_memory)
-			take_mtree_line(m, line);
-	}
-	if (!was_memory)
+	while (mtree_next(&tree, &range))
+		take_range(m, &range);
+	if (!tree.was_memory)
 		return -EPROTO;
 	for (size_t i = 0; i < m->n; i++)
 		if (!m->items[i].has_gpa)
@@ -237,21 +197,13 @@ int memdevs_read_mtree(struct memdevs *m, const char *text)
 
 /* ---- gpa2hva -------------------------------------------------------------------------------- */
 
-static bool name_matches(const struct memdev *d, struct scanner *s)
-{
-	(void)scan_text(s, "/objects/");
-	return scan_text(s, d->id) && scan_text(s, ") is 0x");
-}
-
 int memdev_read_gpa2hva(struct memdev *d, const char *text)
 {
-	struct scanner s = {.at = text, .end = text + strlen(text)};
-	uint64_t gpa, hva;
+	struct scanner region;
+	hva_t hva;
 
-	if (!scan_text(&s, "Host virtual address for 0x") || !scan_hex(&s, &gpa) ||
-	    !scan_text(&s, " (") || !name_matches(d, &s) || !scan_hex(&s, &hva))
-		return -EPROTO;
-	if (!d->has_gpa || gpa != d->gpa || hva < d->gpa_offset)
+	if (!d->has_gpa || !hmp_read_gpa2hva(text, d->gpa, &region, &hva) || !is_named(d, region) ||
+	    hva < d->gpa_offset)
 		return -EPROTO;
 	d->start = hva - d->gpa_offset;
 	d->has_start = true;

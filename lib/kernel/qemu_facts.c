@@ -4,7 +4,7 @@
  * address space is in newer QEMU's `info ramblock` (10.0 has it, 7.2 has not); else a place of it
  * in guest memory is looked up in `info mtree -f`, and gpa2hva asked for that one. Every command
  * runs in QEMU's main loop, under the lock that the guest's devices need: so there are few of them,
- * and the long ones only for guests with nodes. */
+ * and the long ones only for guests with nodes, and where nobody else tells the memslots. */
 #include "qemu_facts.h"
 
 #include <inttypes.h>
@@ -138,6 +138,7 @@ static int read_stats(struct qmp *q, struct qemu_facts *facts)
  * functions below: 0, negative (the session is over), or MAP_UNKNOWN with `why`. */
 struct mapper {
 	struct qmp qmp;
+	char *mtree; /* owned: QEMU's answer to `info mtree -f`; NULL: it was not asked */
 	struct memdevs memdevs;
 	struct guest_map map;
 	const char *why;
@@ -256,12 +257,17 @@ static int read_gpa2hva(struct mapper *m, struct memdev *d)
 	return r;
 }
 
+/* Once: it is the longest of all. */
+static int ask_mtree(struct mapper *m)
+{
+	return m->mtree ? 0 : ask_human(m, "info mtree -f", &m->mtree);
+}
+
 static int read_places_of_old(struct mapper *m)
 {
-	_cleanup_free_ char *text = NULL;
-	int r = ask_human(m, "info mtree -f", &text);
+	int r = ask_mtree(m);
 
-	if (r == 0 && memdevs_read_mtree(&m->memdevs, text) < 0)
+	if (r == 0 && memdevs_read_mtree(&m->memdevs, m->mtree) < 0)
 		r = map_unknown(m, "not all memory backends are in QEMU's `info mtree -f`");
 	for (size_t i = 0; r == 0 && i < m->memdevs.n; i++)
 		r = read_gpa2hva(m, &m->memdevs.items[i]);
@@ -325,6 +331,20 @@ static int read_map(struct mapper *m, struct qemu_facts *facts)
 	return r < 0 ? r : 0;
 }
 
+/* ---- Memslots ------------------------------------------------------------------------------- */
+
+static int read_slots(struct mapper *m, struct qemu_facts *facts)
+{
+	int r;
+
+	m->why = NULL;
+	r = ask_mtree(m);
+	facts->slots_why = m->why;
+	if (r == 0)
+		r = qemu_slots_read(&m->qmp, m->mtree, &facts->slots, &facts->slots_why);
+	return r < 0 ? r : 0;
+}
+
 /* ---- All ------------------------------------------------------------------------------------ */
 
 static int read_cmdline(const struct process *p, struct mapper *m)
@@ -355,7 +375,9 @@ static int read_session(struct mapper *m, unsigned int want, struct qemu_facts *
 {
 	int r = want & QEMU_WANT_NUMBERS ? read_numbers(&m->qmp, facts) : 0;
 
-	return r == 0 && (want & QEMU_WANT_MAP) ? read_map(m, facts) : r;
+	if (r == 0 && (want & QEMU_WANT_MAP))
+		r = read_map(m, facts);
+	return r == 0 && (want & QEMU_WANT_SLOTS) ? read_slots(m, facts) : r;
 }
 
 static int ask_monitor(struct sys *sys, const struct qmp_target *target, unsigned int want,
@@ -366,6 +388,7 @@ static int ask_monitor(struct sys *sys, const struct qmp_target *target, unsigne
 	if (r == 0)
 		r = read_session(m, want, facts);
 	qmp_close(&m->qmp);
+	free(m->mtree);
 	if (r < 0)
 		m->why = m->qmp.why ? m->qmp.why : "no memory";
 	return r;
@@ -399,5 +422,6 @@ int qemu_facts_read(struct sys *sys, const struct qmp_target *target, unsigned i
 void qemu_facts_clear(struct qemu_facts *facts)
 {
 	guest_map_clear(&facts->map);
+	qemu_slots_clear(&facts->slots);
 	*facts = (struct qemu_facts)QEMU_FACTS_INIT;
 }

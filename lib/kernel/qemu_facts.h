@@ -5,6 +5,7 @@
 
 #include "guest_map.h"
 #include "kvm_counts.h"
+#include "qemu_slots.h"
 #include "qmp.h"
 #include "storage.h"
 
@@ -13,20 +14,23 @@ struct qemu_facts {
 	 * a static text. The caller checks the spans against the regions that it found itself. */
 	struct guest_map map;
 	const char *map_why;
+	struct qemu_slots slots;
+	const char *slots_why; /* they are not known, a static text; NULL: they are */
 	struct kvm_counts kvm; /* source KVM_SOURCE_NONE: QEMU is older than 7.1, or has no KVM */
 	enum answer is_migrating; /* or about to */
 	uint64_t balloon_bytes;	  /* memory that the guest has left; UINT64_MAX: not known */
 };
 
-#define QEMU_FACTS_INIT                      \
-	{                                    \
-		.balloon_bytes = UINT64_MAX, \
+#define QEMU_FACTS_INIT                                                      \
+	{                                                                    \
+		.slots_why = "nobody asked it", .balloon_bytes = UINT64_MAX, \
 	}
 
 /* Every command runs in QEMU's main loop: nothing is asked that nobody wants. */
 enum {
 	QEMU_WANT_MAP = 1 << 0,	    /* the guest's nodes */
-	QEMU_WANT_NUMBERS = 1 << 1, /* the rest */
+	QEMU_WANT_SLOTS = 1 << 1,   /* KVM's memslots */
+	QEMU_WANT_NUMBERS = 1 << 2, /* the rest */
 };
 
 /* Asks the monitor of the held process for what is wanted; the rest is as QEMU_FACTS_INIT. Takes

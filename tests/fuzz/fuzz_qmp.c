@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest_map.h"
+#include "hmp_text.h"
 #include "memdevs.h"
 #include "qemu_dirty_rate.h"
 #include "qmp.h"
@@ -54,6 +55,23 @@ static void try_tables(struct memdevs *m, const char *text)
 		expect(m->items[i].has_gpa && m->items[i].gpa_offset < m->items[i].bytes);
 }
 
+static void try_ranges(const char *text)
+{
+	struct mtree m = mtree_of(text);
+	struct mtree_range r;
+	struct scanner region;
+	hva_t hva;
+
+	while (mtree_next(&m, &r)) {
+		expect(m.was_memory && r.bytes > 0 && r.bytes - 1 <= UINT64_MAX - r.gpa);
+		expect(!(r.is_ram && r.is_readonly));
+		expect(text <= r.name.at && r.name.at < r.name.end && r.name.end <= m.rest.at);
+	}
+	if (hmp_read_gpa2hva(text, 0xe8000, &region, &hva))
+		expect(text < region.at && region.at <= region.end &&
+		       region.end < text + strlen(text));
+}
+
 static void try_address(struct memdevs *m, const char *text)
 {
 	struct memdev *d = &m->items[0];
@@ -92,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	try_message(text, size);
 	try_tables(m, text);
+	try_ranges(text);
 	try_address(m, text);
 	try_cmdline(m, text, size);
 	free(text);

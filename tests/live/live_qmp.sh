@@ -131,6 +131,48 @@ has_no_map() {
 	ask && cat "$T/told" && ! grep -q '^span\|^cpu' "$T/told" && grep -qx "map whole" "$T/told"
 }
 
+# --- its memslots --------------------------------------------------------------------------------
+
+# What QEMU asked KVM for, by its own trace: the slots of the first address space that are there at the end.
+slots_traced() {
+	local line space slot
+	local -A slots=()
+	while read -r line; do
+		[[ $line =~ AddrSpace#([0-9]+)\ Slot#([0-9]+)\ |Slot#([0-9]+)\  ]] || continue
+		space=${BASH_REMATCH[1]:-0} slot=${BASH_REMATCH[2]:-${BASH_REMATCH[3]}}
+		[ "$space" = 0 ] || continue
+		[[ $line =~ flags=0x([0-9a-f]+)\ gpa=0x([0-9a-f]+)\ size=0x([0-9a-f]+)\ ua=0x([0-9a-f]+) ]] || continue
+		unset "slots[$slot]"
+		[ "${BASH_REMATCH[3]}" = 0 ] && continue
+		slots[$slot]="slot gpa ${BASH_REMATCH[2]} size ${BASH_REMATCH[3]} hva ${BASH_REMATCH[4]}"
+		[ $((16#${BASH_REMATCH[1]} & 2)) = 0 ] && slots[$slot]+=" rw" || slots[$slot]+=" readonly"
+	done <"$T/trace"
+	printf '%s\n' "${slots[@]}" | sort
+}
+
+slots_are_those_of_kvm() {
+	ask && is_in_time && grep -qx "slots whole" "$T/told" || { cat "$T/told"; return 1; }
+	slots_traced >"$T/traced"
+	grep '^slot ' "$T/told" | sort >"$T/slots"
+	[ -s "$T/traced" ] && diff "$T/traced" "$T/slots"
+}
+
+# Guest memory at both sides of the hole below 4 GiB, ROM, a display and a DIMM.
+with_slots() { # NAME MACHINE
+	local name="$1, $2" ACCEL=(-accel kvm -trace kvm_set_user_memory -D "$T/trace")
+	[ -w /dev/kvm ] || { skip "$name: its memslots are those of KVM" "no /dev/kvm"; return; }
+	: >"$T/trace"
+	start_vm -machine "$2" -m 3G,slots=2,maxmem=8G -object memory-backend-memfd,id=m0,size=3G,reserve=off \
+		-numa node,memdev=m0 -device VGA "${PLUGGED[@]/node=1/node=0}" -S
+	ok "$name: its memslots are those of KVM" wait_until 30 slots_are_those_of_kvm
+	note "$(sed -n 's/^took_us/microseconds:/p' "$T/told"), $(grep -c . "$T/slots") slots"
+	stop_vm
+}
+
+has_no_slots() {
+	is_told "slots QEMU's .info mtree -f. shows no memslot of KVM" && ! grep '^slot ' "$T/told"
+}
+
 # --- measuring its dirty rate ---------------------------------------------------------------------
 
 measure() {
@@ -180,6 +222,7 @@ try_version() { # NAME MACHINE...
 	local name=$1 machine
 	shift
 	for machine; do
+		with_slots "$name" "$machine"
 		start_vm -machine "$machine" "${TWO_NODES[@]}" || note "$(tail -n 3 "$T/qemu.log")"
 		ok "$name, $machine: the map is what the kernel says" map_is_the_kernels
 		note "$(sed -n 's/^took_us/microseconds:/p' "$T/told")"
@@ -218,6 +261,7 @@ fi
 
 start_vm -machine q35 -m 256M
 ok "a guest without nodes has no map" has_no_map
+ok "nor memslots, since KVM is not there" has_no_slots
 ok "it is not migrating" is_told "migrating no"
 ok "its balloon is as large as it" is_told "balloon $((256 << 20))"
 ok "fifty times in a row, and the guest runs on" asks_many_times

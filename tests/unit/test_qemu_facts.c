@@ -91,6 +91,47 @@ static const struct line liar[] = {
 	{"info ramblock", RAMBLOCK_10, true},
 };
 
+/* ROM in the middle of RAM, and two regions of the same name. */
+#define MTREE_KVM                                                                         \
+	"FlatView #0\r\n AS \"memory\", root: system\r\n"                                 \
+	"  0000000000000000-000000000009ffff (prio 0, ram): m0 KVM\r\n"                   \
+	"  00000000000a0000-00000000000bffff (prio 1, i/o): vga-lowmem\r\n"               \
+	"  00000000000c0000-00000000000dffff (prio 1, rom): pc.rom KVM\r\n"               \
+	"  0000000000100000-0000000007ffffff (prio 0, ram): m0 @0000000000100000 KVM\r\n" \
+	"  00000000f0000000-00000000f0ffffff (prio 1, ram): vga.vram KVM\r\n"             \
+	"  00000000f1000000-00000000f1ffffff (prio 1, ram): vga.vram KVM\r\n"             \
+	"  00000000fffc0000-00000000ffffffff (prio 0, rom): pc.bios\r\n"
+#define HVA(gpa, region, hva)                                                                   \
+	{                                                                                       \
+		"gpa2hva " gpa, "Host virtual address for " gpa " (" region ") is " hva "\r\n", \
+			true                                                                    \
+	}
+#define LOW_SLOTS                                                              \
+	{"qmp_capabilities", "{}", false}, {"info mtree -f", MTREE_KVM, true}, \
+		HVA("0xc0000", "pc.rom", "0x7f0000200000"),                    \
+		HVA("0x100000", "m0", "0x7f0001300000"),                       \
+		HVA("0xf0000000", "vga.vram", "0x7f0010000000")
+
+static const struct line with_kvm[] = {
+	LOW_SLOTS,
+	HVA("0xf1000000", "vga.vram", "0x7f0020000000"),
+	HVA("0x0", "m0", "0x7f0001200000"),
+};
+
+/* The second display went away in between. */
+static const struct line changing[] = {
+	LOW_SLOTS,
+	{"gpa2hva 0xf1000000", "No memory is mapped at address 0xf1000000\r\n", true},
+	HVA("0x0", "m0", "0x7f0001200000"),
+};
+
+/* And something else came. */
+static const struct line replaced[] = {
+	LOW_SLOTS,
+	HVA("0xf1000000", "vga.vram2", "0x7f0020000000"),
+	HVA("0x0", "m0", "0x7f0001200000"),
+};
+
 /* Both backends at the same place. */
 static const struct line overlapping[] = {
 	{"qmp_capabilities", "{}", false},
@@ -99,6 +140,13 @@ static const struct line overlapping[] = {
 	{"query-cpus-fast", CPUS, false},
 	{"info ramblock",
 	 "m0 4 KiB 0x0 0x0 0x8000000 0x7000 rw\nm1 4 KiB 0x0 0x0 0x8000000 0x7000 rw\n", true},
+};
+
+/* One slot more than are asked about, made up by add_many(). */
+static const struct line many[] = {
+	{"qmp_capabilities", "{}", false},
+	{"info mtree -f", "", true},
+	{"gpa2hva", "", true},
 };
 
 static const struct script {
@@ -112,7 +160,33 @@ static const struct script {
 	{"liar", liar, ARRAY_SIZE(liar)},
 	{"overlapping", overlapping, ARRAY_SIZE(overlapping)},
 	{"hangs-up", new_qemu, 5},
+	{"with-kvm", with_kvm, ARRAY_SIZE(with_kvm)},
+	{"changing", changing, ARRAY_SIZE(changing)},
+	{"replaced", replaced, ARRAY_SIZE(replaced)},
+	{"many", many, ARRAY_SIZE(many)},
 };
+
+static void add_many(struct text *ret, const char *question)
+{
+	static const char command[] = "gpa2hva ";
+	const char *gpa = strstr(question, command);
+	char line[128];
+
+	if (gpa) {
+		int n = snprintf(line, sizeof(line), "Host virtual address for %.*s (m) is 0x1000",
+				 (int)strcspn(gpa + sizeof(command) - 1, "\""),
+				 gpa + sizeof(command) - 1);
+
+		text_add_json_string(ret, line, (size_t)n);
+		return;
+	}
+	text_add(ret, "\"FlatView #0\\r\\n AS \\\"memory\\\", root: system");
+	for (unsigned i = 0; i <= QEMU_SLOTS_MAX; i++) {
+		(void)snprintf(line, sizeof(line), "\\r\\n %x000-%xfff (prio 0, ram): m KVM", i, i);
+		text_add(ret, line);
+	}
+	text_add(ret, "\"");
+}
 
 static void answer(int fd, const struct script *script, const char *question, unsigned id)
 {
@@ -125,7 +199,9 @@ static void answer(int fd, const struct script *script, const char *question, un
 	if (!line && strcmp(script->name, "hangs-up") == 0)
 		_exit(0);
 	text_add(&t, line ? "{\"return\":" : "{\"error\":{}");
-	if (line && line->is_human)
+	if (line && line->is_human && script->lines == many)
+		add_many(&t, question);
+	else if (line && line->is_human)
 		text_add_json_string(&t, line->answer, strlen(line->answer));
 	else if (line)
 		text_add(&t, line->answer);
@@ -376,6 +452,89 @@ static void numbers_that_cannot_be_are_not_known(void **state)
 	finish(&g);
 }
 
+static void assert_slot(const struct memslot *m, gpa_t gpa, uint64_t bytes, hva_t hva,
+			uint32_t flags)
+{
+	assert_int_equal(m->gpa, gpa);
+	assert_int_equal(m->bytes, bytes);
+	assert_int_equal(m->hva, hva);
+	assert_int_equal(m->flags, flags);
+	assert_int_equal(m->address_space, 0);
+}
+
+static void memslots_are_what_kvm_has(void **state)
+{
+	(void)state;
+	struct guest g = {.want = QEMU_WANT_SLOTS};
+	const struct memslot *m;
+
+	ASK(&g, "with-kvm");
+	assert_int_equal(g.result, 0);
+	assert_null(g.facts.slots_why);
+	assert_int_equal(g.facts.slots.n, 5);
+	m = g.facts.slots.items;
+	assert_slot(&m[0], 0, 0xa0000, 0x7f0001200000, 0);
+	assert_slot(&m[1], 0xc0000, 0x20000, 0x7f0000200000, MEMSLOT_READONLY);
+	assert_slot(&m[2], 0x100000, 0x7f00000, 0x7f0001300000, 0);
+	assert_slot(&m[3], 0xf0000000, 0x1000000, 0x7f0010000000, 0);
+	assert_slot(&m[4], 0xf1000000, 0x1000000, 0x7f0020000000, 0);
+	assert_true(g.facts.balloon_bytes == UINT64_MAX); /* was not asked */
+	finish(&g);
+}
+
+static void half_a_table_of_memslots_is_none(void **state)
+{
+	static const struct {
+		const char *script, *why;
+	} cases[] = {
+		{"changing", "not understood"},
+		{"replaced", "not understood"},
+		{"many", "too many"},
+		{"new", "no human monitor"},
+		{"overlapping", "no human monitor"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest g = {.want = QEMU_WANT_SLOTS};
+
+		ask(&g, cases[i].script, (char *const[]){NULL});
+		assert_int_equal(g.result, 0);
+		assert_int_equal(g.facts.slots.n, 0);
+		assert_null(g.facts.slots.items);
+		assert_non_null(strstr(g.facts.slots_why, cases[i].why));
+		finish(&g);
+	}
+}
+
+/* Whose guest has nodes is asked for the view once, for the two of them. */
+static void memslots_and_nodes_go_together(void **state)
+{
+	(void)state;
+	struct guest g = {.want = QEMU_WANT_MAP | QEMU_WANT_SLOTS};
+
+	ASK(&g, "old", NODES);
+	assert_int_equal(g.result, 0);
+	assert_null(g.facts.map_why);
+	assert_two_nodes(&g.facts.map, 0x7fe237fff000, 0x7fe22fffe000);
+	/* It answers for two addresses of RAM only. */
+	assert_non_null(g.facts.slots_why);
+	assert_int_equal(g.facts.slots.n, 0);
+	finish(&g);
+}
+
+static void who_is_not_asked_for_memslots_tells_none(void **state)
+{
+	(void)state;
+	struct guest g = {.want = QEMU_WANT_NUMBERS};
+
+	ASK(&g, "with-kvm");
+	assert_int_equal(g.result, 0);
+	assert_int_equal(g.facts.slots.n, 0);
+	assert_non_null(strstr(g.facts.slots_why, "nobody asked"));
+	finish(&g);
+}
+
 static void who_hangs_up_in_the_middle_told_nothing(void **state)
 {
 	(void)state;
@@ -398,6 +557,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(plugged_memory_has_its_own_node),
 		cmocka_unit_test(half_a_map_is_none),
 		cmocka_unit_test(numbers_that_cannot_be_are_not_known),
+		cmocka_unit_test(memslots_are_what_kvm_has),
+		cmocka_unit_test(half_a_table_of_memslots_is_none),
+		cmocka_unit_test(memslots_and_nodes_go_together),
+		cmocka_unit_test(who_is_not_asked_for_memslots_tells_none),
 		cmocka_unit_test(who_hangs_up_in_the_middle_told_nothing),
 	};
 

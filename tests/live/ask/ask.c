@@ -24,12 +24,24 @@ static void print_map(const struct guest_map *map)
 		printf("cpu %d node %d\n", (int)map->cpus[i].tid, map->cpus[i].guest_node);
 }
 
+static void print_slots(const struct qemu_slots *slots, const char *why)
+{
+	for (size_t i = 0; i < slots->n; i++) {
+		const struct memslot *m = &slots->items[i];
+
+		printf("slot gpa %" PRIx64 " size %" PRIx64 " hva %" PRIx64 " %s\n", m->gpa,
+		       m->bytes, m->hva, m->flags & MEMSLOT_READONLY ? "readonly" : "rw");
+	}
+	printf("slots %s\n", why ? why : "whole");
+}
+
 static void print_facts(const struct qemu_facts *facts)
 {
 	const struct kvm_counts *k = &facts->kvm;
 
 	print_map(&facts->map);
 	printf("map %s\n", facts->map_why ? facts->map_why : "whole");
+	print_slots(&facts->slots, facts->slots_why);
 	printf("migrating %s\n", answer_name(facts->is_migrating));
 	if (facts->balloon_bytes != UINT64_MAX)
 		printf("balloon %" PRIu64 "\n", facts->balloon_bytes);
@@ -43,7 +55,8 @@ static int ask(struct sys *sys, const struct qmp_target *target)
 	struct qemu_facts facts = QEMU_FACTS_INIT;
 	uint64_t start = sys->ops->now_ns(sys);
 	const char *why;
-	int r = qemu_facts_read(sys, target, QEMU_WANT_MAP | QEMU_WANT_NUMBERS, &facts, &why);
+	int r = qemu_facts_read(sys, target, QEMU_WANT_MAP | QEMU_WANT_SLOTS | QEMU_WANT_NUMBERS,
+				&facts, &why);
 
 	printf("took_us %" PRIu64 "\n", (sys->ops->now_ns(sys) - start) / 1000);
 	if (r < 0)
