@@ -24,7 +24,7 @@ count() { # PATTERN FILE: TAP lines, skips apart
 	grep -E "$1" "$2" | grep -vciE '# *SKIP'
 }
 
-# PASSED FAILED SKIPPED RETRIED SECONDS KERNEL SCENARIO in results/KERNEL-SCENARIO
+# PASSED FAILED SKIPPED RETRIED SECONDS KERNEL SCENARIO in results/KERNEL-SCENARIO.sum
 run_one() { # KERNEL SCENARIO
 	local name=$1-$2 tap=$LAB/results/$1-$2.tap rc=0 retried=0 failed began=$SECONDS
 	"$HERE/run.sh" "$BUILD" "$1" "$2" >"$tap" 2>&1 || rc=$?
@@ -37,7 +37,7 @@ run_one() { # KERNEL SCENARIO
 	[ $rc = 0 ] || grep -q '^not ok' "$tap" || echo "not ok - the run gave no verdict (status $rc)" >>"$tap"
 	failed=$(count '^not ok' "$tap")
 	echo "$(count '^ok' "$tap") $failed $(grep -ciE '^(not )?ok .*# *SKIP' "$tap") $retried $((SECONDS - began)) $1 $2" \
-		>"$LAB/results/$name"
+		>"$LAB/results/$name.sum"
 	if [ "$failed" = 0 ]; then
 		printf 'ok   %-6s %-12s %s passed, %s s%s\n' "$1" "$2" "$(count '^ok' "$tap")" $((SECONDS - began)) \
 			"$([ $retried = 0 ] || echo ', at the second try')"
@@ -55,12 +55,12 @@ junit() {
 	local passed failed skipped retried seconds kernel scenario file
 	echo '<?xml version="1.0" encoding="UTF-8"?>'
 	echo '<testsuites name="lab">'
-	for file in "$LAB"/results/*[!p]; do
+	for file in "$LAB"/results/*.sum; do
 		read -r passed failed skipped retried seconds kernel scenario <"$file"
 		printf '<testsuite name="%s on %s" tests="%d" failures="%d" skipped="%d" time="%d">\n' "$scenario" "$kernel" \
 			$((passed + failed + skipped)) "$failed" "$skipped" "$seconds"
 		[ "$retried" = 0 ] || echo '<properties><property name="retried" value="1"/></properties>'
-		sed -nE 's/^(ok|not ok)( [0-9]+)? - (.*)$/\1\t\3/p' "$file.tap" | xml_text |
+		sed -nE 's/^(ok|not ok)( [0-9]+)? - (.*)$/\1\t\3/p' "${file%.sum}.tap" | xml_text |
 			while IFS=$'\t' read -r verdict text; do
 				printf '<testcase classname="lab.%s" name="%s">' "$scenario" "$text"
 				case "$verdict $text" in
@@ -83,6 +83,6 @@ done
 wait
 printf 'took %d min %d s, %d at a time\n' $((SECONDS / 60)) $((SECONDS % 60)) "$JOBS"
 junit >"$LAB/junit.xml"
-cat "$LAB"/results/*[!p] | awk '{ r += $4; f += $2; p += $1; s += $3 } END {
+cat "$LAB"/results/*.sum | awk '{ r += $4; f += $2; p += $1; s += $3 } END {
 	if (r) printf "%d tried twice\n", r
 	printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f > 0 || p == 0 }'
