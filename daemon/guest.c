@@ -78,6 +78,10 @@ void guest_forget_facts(struct guest *g)
 		g->counts_due_ns = 0; /* a new one may know */
 	g->facts_due_ns = 0;
 	g->facts_why = NULL;
+	if (!g->snapshot.are_memslots_known)
+		snapshot_forget_memslots(&g->snapshot);
+	g->slots_due_ns = 0;
+	g->slots_why = NULL;
 }
 
 void guest_apply_policy(struct guest *g, const struct config *c)
@@ -143,6 +147,34 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
 	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
 }
 
+/* The library, where it tells, knows better. */
+bool guest_wants_slots(const struct guest *g, uint64_t now_ns)
+{
+	const struct snapshot *s = &g->snapshot;
+
+	return s->vm.has_kvm && s->policy.monitor[0] && !s->are_memslots_known &&
+	       now_ns >= g->slots_due_ns;
+}
+
+const char *guest_take_slots(struct guest *g, struct job *j, uint64_t now_ns)
+{
+	struct qemu_slots *slots = &j->facts.slots;
+	const char *why = j->facts_err == 0 ? j->facts.slots_why : j->facts_why,
+		   *before = g->slots_why;
+
+	if (strcmp(j->survey.policy.monitor, g->snapshot.policy.monitor) != 0 ||
+	    g->snapshot.are_memslots_known)
+		return NULL; /* somebody else is to be asked, or has told, since */
+	g->snapshot.geometry = j->survey.geometry;
+	if (j->facts_err == 0 && why)
+		snapshot_forget_memslots(&g->snapshot);
+	else if (!why && snapshot_infer_memslots(&g->snapshot, &slots->items, slots->n, now_ns) < 0)
+		why = "it tells of slots that cannot be";
+	g->slots_due_ns = now_ns + (why ? FACTS_RETRY_NS : FACTS_AGE_NS);
+	g->slots_why = why;
+	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
+}
+
 bool guest_wants_counts(const struct guest *g, uint64_t now_ns)
 {
 	return g->snapshot.vm.has_kvm && now_ns >= g->counts_due_ns;
@@ -205,14 +237,21 @@ bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, ui
 	return false;
 }
 
+/* The monitor may know them. */
+static void forget_told_slots(struct guest *g)
+{
+	snapshot_forget_memslots(&g->snapshot);
+	g->slots_due_ns = 0;
+}
+
 /* What a monitor said before a log was switched on or off is of yesterday. */
 void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known)
 {
 	enum answer before = dirty_log_is_on(&g->snapshot);
 	bool was_known = g->snapshot.are_memslots_known;
 
-	if (!is_known || snapshot_take_memslots(&g->snapshot, slots, n) < 0)
-		snapshot_forget_memslots(&g->snapshot);
+	if (is_known ? snapshot_take_memslots(&g->snapshot, slots, n) < 0 : was_known)
+		forget_told_slots(g);
 	if (before != ANSWER_UNKNOWN && dirty_log_is_on(&g->snapshot) != before)
 		g->migrates_by_monitor = ANSWER_UNKNOWN;
 	if (!was_known && g->snapshot.are_memslots_known &&
@@ -227,7 +266,8 @@ void guest_forget_library(struct guest *g)
 	g->has_news = false;
 	g->awaits_counts = false;
 	g->counts_of_library_ns = 0;
-	snapshot_forget_memslots(&g->snapshot);
+	if (g->snapshot.are_memslots_known)
+		forget_told_slots(g);
 	judge_migration(g);
 }
 

@@ -101,6 +101,8 @@ struct guest {
 	uint64_t facts_due_ns;		/* when its monitor may be asked again */
 	const char
 		*facts_why; /* the guest's nodes are not known; NULL: they are, or nobody asked */
+	uint64_t slots_due_ns;		 /* when it may be asked again of memslots */
+	const char *slots_why;		 /* it does not tell them; NULL: it does, or nobody asked */
 	uint64_t counts_due_ns;		 /* when KVM's counts may be read again */
 	uint64_t counts_of_monitor_ns;	 /* when the monitor may be asked of them again */
 	uint64_t counts_of_library_ns;	 /* and the library in it */
@@ -182,6 +184,14 @@ bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now
  * none. Where that cannot be known now, what is known from before is kept. Returns why it cannot,
  * if that is news; else NULL. */
 const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_ns);
+
+/* Its QEMU is to be asked of KVM's memslots now: nobody else tells, and the policy names a monitor.
+ */
+bool guest_wants_slots(const struct guest *g, uint64_t now_ns);
+
+/* Takes what a job was told of them. What is known from before is kept where the monitor was not
+ * reached, and ages. Returns why they are not told, if that is news; else NULL. */
+const char *guest_take_slots(struct guest *g, struct job *j, uint64_t now_ns);
 
 /* As if it had never been asked. */
 void guest_forget_facts(struct guest *g);

@@ -74,6 +74,7 @@ static void ask_monitor(struct sys *sys, struct job *j)
 {
 	const struct vm *vm = &j->survey.vm;
 	unsigned int want = (j->want_facts ? QEMU_WANT_MAP : 0) |
+			    (j->want_slots ? QEMU_WANT_SLOTS : 0) |
 			    (j->want_counts_of_monitor ? QEMU_WANT_NUMBERS : 0);
 	struct monitor_path path;
 	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path.text};

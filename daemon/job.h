@@ -34,6 +34,7 @@ struct job {
 	bool want_vmm_config;	     /* SURVEY: what its VMM was told at its start */
 	bool want_vcpus;	     /* SIGNS, SURVEY */
 	bool want_facts;	     /* SURVEY: by the monitor that the policy names */
+	bool want_slots;	     /* SURVEY: by the same: KVM's memslots */
 	bool want_counts;	     /* SIGNS, SURVEY: of what KVM maps */
 	bool want_counts_of_monitor; /* ... and the monitor is asked first */
 	bool want_migrations;	     /* SIGNS, SURVEY: of vCPUs, by the kernel\'s NUMA balancing */

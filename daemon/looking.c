@@ -189,6 +189,7 @@ void cycle_start(struct manager *m, struct guest *g)
 	j->want_vmm_config = !g->has_vmm_config;
 	j->want_vcpus = guest_has_nodes(g, &m->host);
 	j->want_facts = guest_wants_facts(g, &m->host, manager_now_ns(m));
+	j->want_slots = guest_wants_slots(g, manager_now_ns(m));
 	if (guest_wants_counts(g, manager_now_ns(m)) && !hearing_ask_counts(m, g))
 		guest_ask_counts(g, j, manager_now_ns(m));
 	g->want_flags = false;
@@ -235,6 +236,15 @@ static void take_facts(struct manager *m, struct guest *g, const struct job *j)
 		       why);
 }
 
+static void take_slots(struct manager *m, struct guest *g, struct job *j)
+{
+	const char *why = guest_take_slots(g, j, manager_now_ns(m));
+
+	if (why)
+		log_vm(LOG_WARNING, g->snapshot.vm.name,
+		       "its monitor does not tell KVM's memslots: %s", why);
+}
+
 void looking_take_counts(struct manager *m, struct guest *g, const struct job *j)
 {
 	const char *why = guest_take_counts(g, j, manager_now_ns(m));
@@ -261,6 +271,8 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		guest_take_vcpus(g, &j->vcpus, j->n_vcpus, manager_now_ns(m));
 	if (j->want_facts)
 		take_facts(m, g, j);
+	if (j->want_slots)
+		take_slots(m, g, j);
 	looking_take_counts(m, g, j);
 	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,

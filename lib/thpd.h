@@ -24,11 +24,13 @@ THPD_API const char *thpd_version(void);
 THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
 				const char **ret_why);
 
-/* The memslots of a snapshot: {"name","pid","known","memslots":[{"slot","address_space","gpa",
- * "bytes","hva","flags":["log-dirty","readonly","guest-memfd"],"can_be_huge","reason",
- * "misaligned_bytes"}]}. "known": the library inside the VMM told; "can_be_huge": KVM can map all
- * whole huge pages of the slot huge where the host does, else "reason" is why not. Where nobody
- * told there are "reason", "sentence" and "cure" beside "known": what this kind of VMM lacks. */
+/* The memslots of a snapshot: {"name","pid","known","inferred","age_ns","memslots":[{"slot",
+ * "address_space","gpa","bytes","hva","flags":["log-dirty","readonly","guest-memfd"],"can_be_huge",
+ * "reason","misaligned_bytes"}]}. "known": somebody told, the library inside the VMM, or
+ * ("inferred", "age_ns" ago) QEMU's monitor, which tells of no "slot", no flag but "readonly", and
+ * of the first address space only; "can_be_huge": KVM can map all whole huge pages of the slot huge
+ * where the host does, else "reason" is why not. Where nobody told there are "reason", "sentence"
+ * and "cure" beside "known": what this kind of VMM lacks. */
 THPD_API int thpd_memslots(const char *text, size_t size, char **ret_json, const char **ret_why);
 
 /* Host pre-flight: {"checks":[{"id","result":"ok|note|warn|fail","text","cure"}],"ok":bool}. Needs

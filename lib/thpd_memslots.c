@@ -45,10 +45,9 @@ static int fill_judgement(struct json_object *object, const struct memslot *m,
 	return r;
 }
 
-static int fill_slot(struct json_object *object, const struct memslot *m,
-		     const struct mmu_geometry *g)
+static int fill_slot(struct json_object *object, const struct memslot *m, const struct snapshot *s)
 {
-	int r = json_add_u64(object, "slot", m->slot);
+	int r = s->are_memslots_known ? json_add_u64(object, "slot", m->slot) : 0;
 
 	if (r == 0)
 		r = json_add_u64(object, "address_space", m->address_space);
@@ -60,14 +59,14 @@ static int fill_slot(struct json_object *object, const struct memslot *m,
 		r = json_add_address(object, "hva", m->hva);
 	if (r == 0)
 		r = json_add(object, "flags", flags_to_json(m->flags));
-	return r < 0 ? r : fill_judgement(object, m, g);
+	return r < 0 ? r : fill_judgement(object, m, &s->geometry);
 }
 
-static struct json_object *slot_to_json(const struct memslot *m, const struct mmu_geometry *g)
+static struct json_object *slot_to_json(const struct memslot *m, const struct snapshot *s)
 {
 	struct json_object *object = json_object_new_object();
 
-	return object ? json_filled(object, fill_slot(object, m, g)) : NULL;
+	return object ? json_filled(object, fill_slot(object, m, s)) : NULL;
 }
 
 static struct json_object *slots_to_json(const struct snapshot *s)
@@ -76,8 +75,24 @@ static struct json_object *slots_to_json(const struct snapshot *s)
 	int r = array ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < s->n_memslots; i++)
-		r = json_append(array, slot_to_json(&s->memslots[i], &s->geometry));
+		r = json_append(array, slot_to_json(&s->memslots[i], s));
 	return json_filled(array, r);
+}
+
+/* Who told, and when if it is not told anew with each change; or why nobody did. */
+static int fill_source(struct json_object *object, const struct snapshot *s)
+{
+	bool is_inferred = s->memslots_inferred_ns > 0;
+	int r = json_add_bool(object, "known", snapshot_has_memslots(s));
+
+	if (r == 0)
+		r = json_add_bool(object, "inferred", is_inferred);
+	if (r == 0 && is_inferred)
+		r = json_add_u64(object, "age_ns",
+				 sat_sub_u64(s->taken_ns, s->memslots_inferred_ns));
+	if (r == 0 && !snapshot_has_memslots(s))
+		r = reason_add_to_json(object, vmm_silence(&s->vm));
+	return r;
 }
 
 static int table_to_json(const struct snapshot *s, char **ret_json)
@@ -88,9 +103,7 @@ static int table_to_json(const struct snapshot *s, char **ret_json)
 	if (r == 0)
 		r = json_add_u64(object, "pid", s->vm.pid > 0 ? (uint64_t)s->vm.pid : 0);
 	if (r == 0)
-		r = json_add_bool(object, "known", s->are_memslots_known);
-	if (r == 0 && !s->are_memslots_known)
-		r = reason_add_to_json(object, vmm_silence(&s->vm));
+		r = fill_source(object, s);
 	if (r == 0)
 		r = json_add(object, "memslots", slots_to_json(s));
 	return r < 0 ? r : answer_take_text(TAKE_PTR(object), ret_json);

@@ -43,6 +43,7 @@ void view_kvm_print_findings(FILE *f, struct json_object *kvm, bool is_raw)
 			.sentence = field_text(o, "sentence"),
 			.cure = field_text(o, "cure"),
 			.bytes = field_u64_or_0(o, "bytes"),
+			.is_inferred = field_is_true(o, "inferred"),
 		};
 
 		view_reason_print(f, &sum, is_raw);

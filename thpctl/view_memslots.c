@@ -68,6 +68,18 @@ static void fill_row(struct json_object *slot, bool is_raw, struct table_row *re
 	put_huge(slot, is_raw, ret->cells[COLUMN_HUGE]);
 }
 
+static void print_source(FILE *f, struct json_object *table)
+{
+	char age[FORMAT_MAX];
+
+	if (field_is_true(table, "inferred"))
+		fprintf(f,
+			"Inferred from QEMU's monitor %s ago: it tells neither the numbers of "
+			"slots, nor "
+			"which are logged or guest-memfd, nor those of system management mode.\n",
+			format_wait(field_u64_or_0(table, "age_ns"), age));
+}
+
 static void print_note(FILE *f, struct json_object *slots)
 {
 	size_t n = field_array_length(slots), n_off = 0;
@@ -104,8 +116,10 @@ int view_memslots_print(FILE *f, struct json_object *table, const struct args *a
 	}
 	if (r == 0)
 		r = table_print(t, f);
-	if (r == 0 && a->has_legend)
+	if (r == 0 && a->has_legend) {
 		print_note(f, slots);
+		print_source(f, table);
+	}
 	return r;
 }
 

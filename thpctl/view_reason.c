@@ -21,7 +21,8 @@ void view_reason_print(FILE *f, const struct reason_sum *sum, bool is_raw)
 {
 	char text[1024], bytes[FORMAT_MAX];
 
-	fprintf(f, "\n%s (%s)\n", format_printable(sum->slug, text, sizeof(text)),
-		format_bytes(sum->bytes, is_raw, bytes));
+	fprintf(f, "\n%s (%s%s)\n", format_printable(sum->slug, text, sizeof(text)),
+		format_bytes(sum->bytes, is_raw, bytes),
+		sum->is_inferred ? ", inferred from QEMU's monitor" : "");
 	view_reason_words(f, sum->sentence, sum->cure);
 }

@@ -13,6 +13,7 @@ void view_reason_words(FILE *f, const char *sentence, const char *cure);
 struct reason_sum {
 	const char *slug, *sentence, *cure; /* not owned */
 	uint64_t bytes;
+	bool is_inferred; /* from what QEMU's monitor tells of memslots */
 };
 
 /* A paragraph of it. */

@@ -96,19 +96,26 @@ static bool seems_small(const struct snapshot *s, const struct totals *t,
 
 static void add_finding(struct kvm_view *v, enum reason reason, uint64_t bytes)
 {
-	v->findings[v->n_findings++] = (struct kvm_finding){reason, bytes};
+	v->findings[v->n_findings++] = (struct kvm_finding){.reason = reason, .bytes = bytes};
+}
+
+static void add_slot_finding(struct kvm_view *v, enum reason reason, uint64_t bytes,
+			     const struct slots_view *slots)
+{
+	add_finding(v, reason, bytes);
+	v->findings[v->n_findings - 1].is_inferred = slots->is_inferred;
 }
 
 static void find_in_slots(const struct slots_view *slots, const struct totals *t,
 			  struct kvm_view *v)
 {
 	if (slots->not_congruent_bytes > 0)
-		add_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes);
+		add_slot_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes, slots);
 	if (slots->head_tail_bytes > 0 &&
 	    is_at_least(slots->head_tail_bytes, t->resident_bytes, HEAD_TAIL_NOTICEABLE_BP))
-		add_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes);
+		add_slot_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes, slots);
 	if (slots->private_bytes > 0)
-		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes);
+		add_slot_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes, slots);
 }
 
 /* As it is where a log is on for life; that none was ever huge tells it from what is left over. */

@@ -127,7 +127,10 @@ static bool is_ram(const struct memslot *m)
 int slots_view_of(const struct snapshot *s, struct slots_view *ret)
 {
 	uint64_t block = block_bytes(&s->geometry);
-	struct slots_view v = {.is_known = s->are_memslots_known};
+	struct slots_view v = {
+		.is_known = snapshot_has_memslots(s),
+		.is_inferred = s->memslots_inferred_ns > 0,
+	};
 	struct ranges disagreeing = {0}, edges = {0};
 	int r = 0;
 

@@ -8,7 +8,8 @@
 #include "snapshot.h"
 
 struct slots_view {
-	bool is_known; /* else nobody told, and the sums below are 0 */
+	bool is_known;	  /* else nobody told, and the sums below are 0 */
+	bool is_inferred; /* by QEMU's monitor, which does not tell of guest_memfd */
 	/* Resident, as far as its pages are counted; a byte once in a sum, however many slots it is
 	 * in. */
 	uint64_t not_congruent_bytes; /* in slots whose two addresses disagree within a block */

@@ -15,6 +15,7 @@ struct kvm_finding {
 	 * (slots_view.h), and of a log for life where nobody counts: what is resident, whether KVM
 	 * maps it already or not. */
 	uint64_t bytes;
+	bool is_inferred; /* from memslots that no library told */
 };
 
 /* nx-split, one of the dirty-logging ones and kvm-small-under-huge-host, and three of memslots. */

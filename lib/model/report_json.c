@@ -145,6 +145,8 @@ static int fill_finding(struct json_object *object, const struct kvm_finding *fi
 {
 	int r = json_add_u64(object, "bytes", finding->bytes);
 
+	if (r == 0)
+		r = json_add_bool(object, "inferred", finding->is_inferred);
 	return r < 0 ? r : reason_add_to_json(object, finding->reason);
 }
 

@@ -31,7 +31,7 @@ struct json_object *actions_to_json(const struct action *actions, size_t n);
 
 /* Adds what is known of KVM as `status --json` has it: source, coverage_bp (of something only),
  * mapped_bytes, huge_bytes, pages_4k, pages_2m, pages_1g, nx_splits, lacks_sample, findings
- * [{"bytes","reason","sentence","cure"}]. 0 or -ENOMEM. */
+ * [{"bytes","inferred","reason","sentence","cure"}]. 0 or -ENOMEM. */
 int kvm_add_to_json(struct json_object *object, const struct kvm_counts *counts,
 		    const struct kvm_view *view);
 

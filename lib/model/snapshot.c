@@ -112,9 +112,10 @@ void snapshot_forget_memslots(struct snapshot *s)
 	s->memslots = NULL;
 	s->n_memslots = 0;
 	s->are_memslots_known = false;
+	s->memslots_inferred_ns = 0;
 }
 
-int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n)
+static int replace_memslots(struct snapshot *s, struct memslot **slots, size_t n)
 {
 	snapshot_forget_memslots(s);
 	memslots_sort(*slots, n);
@@ -123,8 +124,23 @@ int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n)
 	s->memslots = *slots;
 	*slots = NULL;
 	s->n_memslots = n;
-	s->are_memslots_known = true;
 	return 0;
+}
+
+int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n)
+{
+	int r = replace_memslots(s, slots, n);
+
+	s->are_memslots_known = r == 0;
+	return r;
+}
+
+int snapshot_infer_memslots(struct snapshot *s, struct memslot **slots, size_t n, uint64_t now_ns)
+{
+	int r = replace_memslots(s, slots, n);
+
+	s->memslots_inferred_ns = r == 0 ? now_ns : 0;
+	return r;
 }
 
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address)
@@ -342,8 +358,10 @@ static const char *check_guest_spans(const struct snapshot *s)
 
 static const char *check_memslots(const struct snapshot *s)
 {
-	if (!s->are_memslots_known && s->n_memslots > 0)
+	if (!snapshot_has_memslots(s) && s->n_memslots > 0)
 		return "there are memslots that nobody told";
+	if (s->are_memslots_known && s->memslots_inferred_ns > 0)
+		return "memslots are both told and inferred";
 	return memslots_fault(s->memslots, s->n_memslots, &s->geometry);
 }
 

@@ -55,11 +55,15 @@ struct snapshot {
 	size_t n_vcpus;
 	struct guest_span *guest_spans; /* owned; sorted by start, disjoint; none: not known */
 	size_t n_guest_spans;
-	/* What the library inside the VMM told, all or nothing. Owned; sorted by address space and
-	 * gpa, disjoint in gpa within an address space; several may be at the same hva. */
+	/* What the library inside the VMM told, all or nothing, or else QEMU's monitor. Owned;
+	 * sorted by address space and gpa, disjoint in gpa within an address space; several may be
+	 * at the same hva. */
 	struct memslot *memslots;
 	size_t n_memslots;
-	bool are_memslots_known; /* else there are none */
+	/* When the monitor told, which knows neither the slots' numbers nor their flags (but
+	 * read-only), and only of the first address space; 0: it did not. */
+	uint64_t memslots_inferred_ns;
+	bool are_memslots_known; /* the library told */
 	bool has_library;	 /* or once had: who told */
 	bool has_monitor;	 /* the policy names one, which is not in a snapshot's JSON */
 	/* What KVM maps, now and once before; nothing was done to the memory in between. */
@@ -95,8 +99,16 @@ int snapshot_take_guest_map(struct snapshot *s, const struct guest_map *map);
  * the caller's. */
 int snapshot_take_memslots(struct snapshot *s, struct memslot **slots, size_t n);
 
+/* The same of what QEMU's monitor told at `now_ns` (> 0). */
+int snapshot_infer_memslots(struct snapshot *s, struct memslot **slots, size_t n, uint64_t now_ns);
+
 /* Nobody tells the memslots. */
 void snapshot_forget_memslots(struct snapshot *s);
+
+static inline bool snapshot_has_memslots(const struct snapshot *s)
+{
+	return s->are_memslots_known || s->memslots_inferred_ns > 0;
+}
 
 /* The region that holds address, or NULL. */
 const struct region *snapshot_find_region(const struct snapshot *s, hva_t address);

@@ -284,6 +284,7 @@ static const struct field snapshot_rows[] = {
 	ELEMENTS(FIELD_LIST, snapshot, vcpus, vcpu_shape, SNAPSHOT_VCPUS_MAX),
 	ELEMENTS(FIELD_LIST, snapshot, guest_spans, guest_span_shape, SNAPSHOT_GUEST_SPANS_MAX),
 	BOOL(snapshot, are_memslots_known),
+	UINT(snapshot, memslots_inferred_ns),
 	ELEMENTS(FIELD_LIST, snapshot, memslots, memslot_shape, SNAPSHOT_MEMSLOTS_MAX),
 };
 static const struct shape snapshot_shape = {

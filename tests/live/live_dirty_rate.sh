@@ -7,36 +7,8 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/live/lib.sh
 . "$here/lib.sh"
-
-VM_PID=''
-VM_START=''
-VM_NAME=''
-
-start_vm() { # NAME OPTION...
-	VM_NAME=$HOLDER_COMM$1
-	qemu-system-x86_64 -nodefaults -display none -machine q35 -m 128M -name "guest=$VM_NAME" \
-		-qmp "unix:$T/vm/$VM_NAME,server=on,wait=off" -qmp "unix:$T/vm/$VM_NAME.control,server=on,wait=off" "${@:2}" \
-		>>"$T/qemu.log" 2>&1 &
-	VM_PID=$!
-	disown "$VM_PID"
-	VM_START=$(process_starttime "$VM_PID")
-	wait_until 30 test -S "$T/vm/$VM_NAME.control" && wait_until "$THPD_DEADLINE" vm_is_listed "$VM_PID"
-}
-
-stop_vm() {
-	[ -z "$VM_PID" ] || process_signal "$VM_PID" "$VM_START" KILL
-	VM_PID=''
-}
-
-test_cleanup() {
-	stop_vm
-}
-
-control() { # COMMAND: by the other monitor
-	{ printf '%s\n' '{"execute":"qmp_capabilities"}' "$1"; sleep 0.3; } |
-		timeout 10 socat -t 5 - "UNIX-CONNECT:$T/vm/$VM_NAME.control" | tee "$T/controlled"
-	! grep '"error"' "$T/controlled"
-}
+# shellcheck source=tests/live/monitored.sh
+. "$here/monitored.sh"
 
 nudges() {
 	ctl status --json | jq .host.counters.nudges
@@ -59,35 +31,31 @@ fails() { # ERRNO
 		is_equal "$(vm_field "$VM_PID" '| .kvm.nudge | "\(.means) \(.result)"')" "qmp/calc-dirty-rate failed"
 }
 
-policy() { # LINE...
-	printf '%s\n' '[Match]' "Name=$HOLDER_COMM*" '[Collapse]' Mode=full '[Nudge]' "$@" >"$T/etc/vm.d/qemu.conf" && ctl reload
-}
-
 live_begin qemu-system-x86_64 socat jq
 [ -w /dev/kvm ] || skip_all "no /dev/kvm"
 mkdir -p "$T/vm" "$T/etc/vm.d"
 write_test_config ''
 ok "thpd starts" start_thpd || exit 1
-policy
+policy '[Nudge]'
 
-ok "a QEMU that is stopped, under KVM" start_vm stopped -accel kvm -S
+ok "a QEMU that is stopped, under KVM" start_vm stopped -m 128M -accel kvm -S
 ok "by default it is not told" is_held memslots-not-told
-policy DirtyRate=yes
+policy '[Nudge]' DirtyRate=yes
 ok "without a monitor it cannot be" is_held no-monitor
-policy DirtyRate=yes '[QEMU]' "Monitor=$T/vm/%n"
+policy '[Nudge]' DirtyRate=yes '[QEMU]' "Monitor=$T/vm/%n"
 ok "it is not while it is stopped" wait_until 30 is_held vm-not-running
 ok "it never was" never_measured
 ok "others measure it" control '{"execute":"calc-dirty-rate","arguments":{"calc-time":60}}'
 ok "then it is not told either" wait_until 30 is_held dirty-logging-on
 stop_vm
-ok "one with a dirty ring" start_vm ring -accel kvm,dirty-ring-size=4096 -S
+ok "one with a dirty ring" start_vm ring -m 128M -accel kvm,dirty-ring-size=4096 -S
 ok "is not told" wait_until 30 is_held dirty-ring
 stop_vm
-ok "one with a netdev that may be vhost's" start_vm vhost -accel kvm -S -netdev user,id=vhost0
+ok "one with a netdev that may be vhost's" start_vm vhost -m 128M -accel kvm -S -netdev user,id=vhost0
 ok "is not told" wait_until 30 is_held vhost-device
 stop_vm
 # QEMU 7.2 would end by a segmentation fault.
-ok "one that runs, emulated" start_vm emulated -accel tcg
+ok "one that runs, emulated" start_vm emulated -m 128M -accel tcg
 ok "is not told" wait_until 30 is_held kvm-not-counted
 ok "and lives" control '{"execute":"query-status"}'
 kill -STOP "$VM_PID"

@@ -39,7 +39,7 @@ static_assert(sizeof(struct kvm_counts) == 48, "struct kvm_counts has changed");
 static_assert(sizeof(struct vm) == 776, "struct vm has changed");
 static_assert(sizeof(struct snapshot) == sizeof(struct host) + sizeof(struct vm) +
 						 sizeof(struct policy) +
-						 2 * sizeof(struct kvm_counts) + 160,
+						 2 * sizeof(struct kvm_counts) + 168,
 	      "struct snapshot has changed");
 #endif
 
@@ -358,8 +358,8 @@ static inline void check_same(const struct snapshot *a, const struct snapshot *b
 {
 	SAME(taken_ns), SAME(is_truncated), SAME(copies_held), SAME(populate_held), SAME(n_regions),
 		SAME(n_sights), SAME(n_holds), SAME(n_extents), SAME(n_vcpus), SAME(n_guest_spans);
-	SAME(n_memslots), SAME(are_memslots_known), SAME(has_library), SAME(has_monitor),
-		SAME(nudge_held);
+	SAME(n_memslots), SAME(are_memslots_known), SAME(memslots_inferred_ns), SAME(has_library),
+		SAME(has_monitor), SAME(nudge_held);
 	SAME(geometry.base_shift), SAME(geometry.pmd_order), SAME(geometry.pud_order);
 	check_host(&a->host, &b->host);
 	check_vm(&a->vm, &b->vm);

@@ -250,6 +250,107 @@ static void give_slot(struct guest *g, uint32_t flags)
 	assert_true(g->snapshot.are_memslots_known);
 }
 
+static const char *told_slots(struct bench *b, int err, const char *why, uint64_t now_ns)
+{
+	const struct memslot slot = {.bytes = 1 << 21, .hva = 1 << 21};
+	struct qemu_facts *facts = &b->j.facts;
+
+	qemu_facts_clear(facts);
+	b->j.survey.policy = b->g.snapshot.policy;
+	b->j.survey.geometry.base_shift = 12;
+	b->j.facts_err = err;
+	b->j.facts_why = why;
+	facts->slots_why = why;
+	if (err == 0 && !why)
+		assert_int_equal(ARRAY_APPEND(&facts->slots.items, &facts->slots.n, &slot), 0);
+	return guest_take_slots(&b->g, &b->j, now_ns);
+}
+
+static void a_monitor_is_asked_of_memslots_every_ten_minutes(void **state)
+{
+	struct bench *b = *state;
+	const struct snapshot *s = &b->g.snapshot;
+
+	assert_false(guest_wants_slots(&b->g, SECOND)); /* no KVM */
+	b->g.snapshot.vm.has_kvm = true;
+	assert_true(guest_wants_slots(&b->g, SECOND));
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	assert_int_equal(s->memslots_inferred_ns, SECOND);
+	assert_int_equal(s->n_memslots, 1);
+	assert_false(s->are_memslots_known);
+	assert_int_equal(s->is_migrating, ANSWER_UNKNOWN); /* it does not tell of logs */
+	assert_false(guest_wants_slots(&b->g, 601 * SECOND - 1));
+	assert_true(guest_wants_slots(&b->g, 601 * SECOND));
+	/* One that is busy does not undo them; one that knows none does. */
+	assert_string_equal(told_slots(b, -EBUSY, "busy", 601 * SECOND), "busy");
+	assert_int_equal(s->memslots_inferred_ns, SECOND);
+	assert_false(guest_wants_slots(&b->g, 661 * SECOND - 1));
+	assert_true(guest_wants_slots(&b->g, 661 * SECOND));
+	assert_null(told_slots(b, -EBUSY, "busy", 661 * SECOND));
+	assert_string_equal(told_slots(b, 0, "none", 721 * SECOND), "none");
+	assert_false(snapshot_has_memslots(s));
+	set_monitor(b, "");
+	assert_false(guest_wants_slots(&b->g, 7200 * SECOND));
+}
+
+static void slots_that_cannot_be_are_not_taken(void **state)
+{
+	struct bench *b = *state;
+
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	qemu_facts_clear(&b->j.facts);
+	b->j.facts.slots_why = NULL;
+	b->j.facts.slots.items = calloc(1, sizeof(struct memslot));
+	b->j.facts.slots.n = 1; /* empty */
+	assert_string_equal(guest_take_slots(&b->g, &b->j, 2 * SECOND),
+			    "it tells of slots that cannot be");
+	assert_false(snapshot_has_memslots(&b->g.snapshot));
+}
+
+/* What another monitor told is not known of this one. */
+static void memslots_of_another_monitor_are_forgotten(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	set_monitor(b, "/run/other");
+	assert_false(snapshot_has_memslots(&b->g.snapshot));
+	assert_true(guest_wants_slots(&b->g, 2 * SECOND));
+	(void)strcpy(b->j.survey.policy.monitor, "/run/%n");
+	assert_null(guest_take_slots(&b->g, &b->j, 2 * SECOND));
+	assert_true(guest_wants_slots(&b->g, 2 * SECOND));
+	/* What the library told is not the monitor's. */
+	give_slot(&b->g, 0);
+	set_monitor(b, "/run/%n");
+	assert_true(b->g.snapshot.are_memslots_known);
+}
+
+static void of_memslots_the_library_knows_best(void **state)
+{
+	struct bench *b = *state;
+	const struct snapshot *s = &b->g.snapshot;
+	struct memslot *none = NULL;
+
+	b->g.snapshot.vm.has_kvm = true;
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	/* One that came too late to see them all leaves what is known. */
+	guest_take_memslots(&b->g, &none, 0, false);
+	assert_int_equal(s->memslots_inferred_ns, SECOND);
+	give_slot(&b->g, 0);
+	assert_int_equal(s->memslots_inferred_ns, 0);
+	assert_false(guest_wants_slots(&b->g, 7200 * SECOND));
+	assert_null(told_slots(b, 0, NULL, 7200 * SECOND)); /* was asked before */
+	assert_true(s->are_memslots_known);
+	/* When it goes the monitor is asked at once. */
+	guest_forget_library(&b->g);
+	assert_false(snapshot_has_memslots(s));
+	assert_true(guest_wants_slots(&b->g, 2 * SECOND));
+	assert_null(told_slots(b, 0, NULL, 2 * SECOND));
+	guest_forget_library(&b->g);
+	assert_int_equal(s->memslots_inferred_ns, 2 * SECOND);
+}
+
 static bool told_counts(struct bench *b, uint64_t pages_2m, uint64_t now_ns)
 {
 	const struct kvm_counts c = {
@@ -393,6 +494,10 @@ int main(void)
 		TEST(only_a_vm_has_counts),
 		TEST(two_samples_are_enough),
 		TEST(a_monitor_that_is_silent_is_left_for_a_minute),
+		TEST(a_monitor_is_asked_of_memslots_every_ten_minutes),
+		TEST(slots_that_cannot_be_are_not_taken),
+		TEST(memslots_of_another_monitor_are_forgotten),
+		TEST(of_memslots_the_library_knows_best),
 		TEST(a_library_tells_as_a_monitor_does),
 		TEST(a_library_that_comes_is_asked_at_once),
 		TEST(a_library_that_does_not_tell_is_left_for_a_minute),

@@ -41,6 +41,7 @@ static void check_view(const struct snapshot *s, uint64_t not_congruent, uint64_
 
 	assert_int_equal(slots_view_of(s, &v), 0);
 	assert_true(v.is_known);
+	assert_int_equal(v.is_inferred, !s->are_memslots_known);
 	assert_int_equal(v.not_congruent_bytes, not_congruent);
 	assert_int_equal(v.head_tail_bytes, head_tail);
 	assert_int_equal(v.private_bytes, private);
@@ -372,6 +373,35 @@ static void addresses_that_disagree_are_found_without_counts(void **state)
 	snapshot_clear(&s);
 }
 
+static void what_is_inferred_is_marked(void **state)
+{
+	const struct memslot slots[] = {{PAGE, 16 * BLOCK, BASE, 0, 0, 0},
+					{GIB - PAGE, BLOCK, BASE + 17 * BLOCK - PAGE, 0, 0, 0}};
+	struct memslot *copy = malloc(sizeof(slots));
+	struct snapshot s = begin();
+	struct kvm_view v;
+
+	(void)state;
+	assert_non_null(copy);
+	memcpy(copy, slots, sizeof(slots));
+	assert_int_equal(snapshot_infer_memslots(&s, &copy, 2, SECOND), 0);
+	check_view(&s, 32 * MIB, 2 * MIB, 0);
+	v = view_of(&s, 64);
+	assert_int_equal(v.n_findings, 3);
+	assert_finding(&v, 0, REASON_KVM_SMALL_UNDER_HUGE_HOST, 30 * MIB);
+	assert_false(v.findings[0].is_inferred); /* KVM's counts say so */
+	assert_finding(&v, 1, REASON_SLOT_NOT_CONGRUENT, 32 * MIB);
+	assert_true(v.findings[1].is_inferred);
+	assert_finding(&v, 2, REASON_SLOT_HEAD_TAIL, 2 * MIB);
+	assert_true(v.findings[2].is_inferred);
+	tell(&s, slots, 2);
+	v = view_of(&s, 64);
+	assert_int_equal(v.n_findings, 3);
+	for (size_t i = 0; i < v.n_findings; i++)
+		assert_false(v.findings[i].is_inferred);
+	snapshot_clear(&s);
+}
+
 /* 16 MiB are small for ever. Without them KVM maps 40 of 48 MiB small, or 24 or 23 of 48. */
 static void what_slots_explain_is_not_blamed_on_kvm(void **state)
 {
@@ -494,6 +524,7 @@ int main(void)
 		cmocka_unit_test(other_machines_have_other_blocks),
 		cmocka_unit_test(a_search_page_by_page_finds_the_same),
 		cmocka_unit_test(addresses_that_disagree_are_found_without_counts),
+		cmocka_unit_test(what_is_inferred_is_marked),
 		cmocka_unit_test(what_slots_explain_is_not_blamed_on_kvm),
 		cmocka_unit_test(a_fair_share_is_of_what_can_be_huge),
 		cmocka_unit_test(edges_are_worth_a_word_in_a_vm_of_small_slots_only),

@@ -186,6 +186,8 @@ static void laws_of_memslots(void **state)
 	CHECK_BREAKS("too many memslots", MEMSLOT(0, 4096, 0, 0, 0, 0),
 		     s.n_memslots = SNAPSHOT_MEMSLOTS_MAX + 1);
 	CHECK_BREAKS("nobody told", MEMSLOT(0, 4096, 0, 0, 0, 0), s.are_memslots_known = false);
+	CHECK_BREAKS("both told and inferred", MEMSLOT(0, 4096, 0, 0, 0, 0),
+		     s.memslots_inferred_ns = 1);
 	CHECK_BREAKS("memslot is empty", MEMSLOT(0, 0, 0, 0, 0, 0));
 	CHECK_BREAKS("whole pages", MEMSLOT(2048, 4096, 0, 0, 0, 0));
 	CHECK_BREAKS("whole pages", MEMSLOT(0, 4097, 0, 0, 0, 0));
@@ -277,6 +279,34 @@ static void an_unlawful_table_is_as_good_as_none(void **state)
 		slots[i] = (struct memslot){.gpa = i * 4096, .bytes = 4096};
 	assert_int_equal(snapshot_take_memslots(&s, &slots, SNAPSHOT_MEMSLOTS_MAX + 1), -EINVAL);
 	assert_int_equal(snapshot_take_memslots(&s, &slots, SNAPSHOT_MEMSLOTS_MAX), 0);
+	snapshot_clear(&s);
+}
+
+/* By QEMU's monitor; who tells is never mixed up. */
+static void memslots_are_inferred_and_told_after_all(void **state)
+{
+	static const struct memslot slot = {0, 4096, 0, 0, 0, 0}, bad = {0, 1, 0, 0, 0, 0};
+	struct snapshot s = valid_snapshot();
+	struct memslot *slots = copy_of(&slot, 1);
+
+	(void)state;
+	assert_false(snapshot_has_memslots(&s));
+	assert_int_equal(snapshot_infer_memslots(&s, &slots, 1, 7), 0);
+	assert_null(slots);
+	assert_true(snapshot_has_memslots(&s) && !s.are_memslots_known);
+	assert_int_equal(s.memslots_inferred_ns, 7);
+	assert_int_equal(snapshot_validate(&s, NULL), 0);
+	slots = copy_of(&slot, 1);
+	assert_int_equal(snapshot_take_memslots(&s, &slots, 1), 0);
+	assert_true(s.are_memslots_known);
+	assert_int_equal(s.memslots_inferred_ns, 0);
+	slots = copy_of(&slot, 1);
+	assert_int_equal(snapshot_infer_memslots(&s, &slots, 1, 8), 0);
+	assert_false(s.are_memslots_known);
+	slots = copy_of(&bad, 1);
+	assert_int_equal(snapshot_infer_memslots(&s, &slots, 1, 9), -EINVAL);
+	assert_false(snapshot_has_memslots(&s));
+	free(slots);
 	snapshot_clear(&s);
 }
 
@@ -391,6 +421,7 @@ int main(void)
 		cmocka_unit_test(lawful_memslots_pass),
 		cmocka_unit_test(memslots_are_taken_and_sorted),
 		cmocka_unit_test(an_unlawful_table_is_as_good_as_none),
+		cmocka_unit_test(memslots_are_inferred_and_told_after_all),
 		cmocka_unit_test(addresses_that_disagree_are_told_by_how_much),
 		cmocka_unit_test(a_guest_map_is_not_trusted),
 		cmocka_unit_test(a_guest_map_is_bounded),

@@ -74,6 +74,19 @@ static void a_vm_without_memslots_is_another_one_than_one_that_tells_none(void *
 	snapshot_clear(&s);
 }
 
+static void memslots_are_told_or_inferred(void **state)
+{
+	struct snapshot s = SNAPSHOT_INIT;
+
+	(void)state;
+	check_accepted(HEAD ",\"memslots_inferred_ns\":7,\"memslots\":[" SLOT("0x0", "0") "]}", &s);
+	assert_false(s.are_memslots_known);
+	assert_int_equal(s.memslots_inferred_ns, 7);
+	assert_int_equal(s.n_memslots, 1);
+	check_round_trip(&s, false);
+	snapshot_clear(&s);
+}
+
 static void unknown_is_skipped(void **state)
 {
 	struct snapshot s = SNAPSHOT_INIT;
@@ -336,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(missing_is_unknown),
 		cmocka_unit_test(a_vm_without_memslots_is_another_one_than_one_that_tells_none),
+		cmocka_unit_test(memslots_are_told_or_inferred),
 		cmocka_unit_test(unknown_is_skipped),
 		cmocka_unit_test(the_last_of_two_equal_keys_counts),
 		cmocka_unit_test(wrong_members_are_named),

@@ -169,6 +169,11 @@ static void write_file(const char *path, const char *text)
 	"{\"version\":1,\"taken_ns\":5,\"geometry\":{\"base_shift\":12,\"pmd_order\":9," \
 	"\"pud_order\":18},\"vm\":{\"name\":\"web1\",\"pid\":7}}"
 
+#define INFERRED                                                                                  \
+	"{\"version\":1,\"taken_ns\":5000000007,\"geometry\":{\"base_shift\":12,\"pmd_order\":9," \
+	"\"pud_order\":18},\"memslots_inferred_ns\":7,\"memslots\":[{\"gpa\":\"0x0\","            \
+	"\"bytes\":4194304,\"hva\":\"0x201000\",\"flags\":2}]}"
+
 /* Where nobody tells the memslots that is the answer, with what to do, and no success. */
 static void memslots_that_nobody_tells_are_status_1(void **state)
 {
@@ -181,12 +186,21 @@ static void memslots_that_nobody_tells_are_status_1(void **state)
 	assert_run(s, line, EXIT_FAILED, "", "Start the VMM by thpd-run(1)");
 	(void)snprintf(line, sizeof(line), "memslots --json=short --snapshot=%s", path);
 	assert_run(s, line, EXIT_FAILED,
-		   "{\"name\":\"web1\",\"pid\":7,\"known\":false,\"reason\":\"memslots-not-told\","
-		   "\"sentence\":\"Nobody tells thpd the memslots of this VM; the library inside a "
-		   "VMM "
-		   "does, and can have KVM map memory anew at next to no cost.\",\"cure\":\"Start "
-		   "the VMM by thpd-run(1). For a QEMU without it see DirtyRate= in "
-		   "thpd.conf(5): it costs the guest more.\",\"memslots\":[]}\n",
+		   "{\"name\":\"web1\",\"pid\":7,\"known\":false,\"inferred\":false,\"reason\":"
+		   "\"memslots-not-told\","
+		   "\"sentence\":\"In this VMM there is no library that tells thpd the VM's "
+		   "memslots, and can have KVM map memory anew at next to no cost.\",\"cure\":"
+		   "\"Start the VMM by thpd-run(1). For a QEMU without it see thpd.conf(5): "
+		   "Monitor=, by which its memslots are known, and DirtyRate=, which costs the "
+		   "guest more.\",\"memslots\":[]}\n",
+		   "");
+	write_file(path, INFERRED);
+	(void)snprintf(line, sizeof(line), "memslots --snapshot=%s", path);
+	assert_run(s, line, EXIT_OK,
+		   "SLOT AS GPA SIZE      HVA FLAGS    HUGE\n"
+		   "   -  0 0x0 4.0M 0x201000 readonly no, 4.0K off\n"
+		   "KVM can never map 1 of 1 slots huge (slot-not-congruent; see thpctl explain).\n"
+		   "Inferred from QEMU's monitor 5s ago: ",
 		   "");
 	write_file(path, "{}");
 	assert_run(s, line, EXIT_FAILED, "", "untold.json is no snapshot");

@@ -147,7 +147,8 @@ static void explain_has_both_sides(void **state)
 		"\"resident_bytes\":8388608},\"kvm\":{\"source\":\"debugfs\","
 		"\"nudge\":{\"means\":\"qmp/calc-dirty-rate\",\"result\":\"done\"},"
 		"\"mapped_bytes\":8388608,\"huge_bytes\":2097152,\"findings\":[{\"reason\":\"odd\","
-		"\"bytes\":6291456,\"sentence\":\"It is small.\",\"cure\":\"Wait.\"}]}}");
+		"\"bytes\":6291456,\"sentence\":\"It is small.\",\"cure\":\"Wait.\"},"
+		"{\"reason\":\"edge\",\"bytes\":4096,\"inferred\":true}]}}");
 	char *text = CAPTURE(assert_int_equal(view_explain_print(f, o, &plain, false), 0));
 
 	(void)state;
@@ -155,6 +156,7 @@ static void explain_has_both_sides(void **state)
 				     "huge pages (by the kernel's debugfs).\n"));
 	assert_non_null(strstr(text, "\nLast nudge: done, by qmp/calc-dirty-rate.\n"));
 	assert_non_null(strstr(text, "\nodd (6.0M)\n    It is small.\n    What to do: Wait.\n"));
+	assert_non_null(strstr(text, "\nedge (4.0K, inferred from QEMU's monitor)\n"));
 	assert_null(strstr(text, "second sample"));
 	free(text);
 	/* At one address nothing is known of KVM. */

@@ -314,6 +314,7 @@ static void test_memslots_are_judged(void **state)
 
 	(void)state;
 	assert_true(json_object_get_boolean(member(object, "known")));
+	assert_false(json_object_get_boolean(member(object, "inferred")));
 	check_slot(object, 0, REASON_SLOT_HEAD_TAIL, 0, "[]");
 	check_slot(object, 1, REASON_NONE, 0, "[\"log-dirty\"]");
 	check_slot(object, 2, REASON_SLOT_NOT_CONGRUENT, BLOCK - PAGE, "[\"readonly\"]");
@@ -323,6 +324,26 @@ static void test_memslots_are_judged(void **state)
 	assert_string_equal(text(slot, "hva"), "0xa00000");
 	assert_int_equal(number(slot, "bytes"), 8388608);
 	assert_int_equal(number(slot, "address_space"), 1);
+	json_object_put(object);
+}
+
+static void test_inferred_memslots_are_told_as_such(void **state)
+{
+	struct json_object
+		*object = memslots(
+			GEOMETRY
+			",\"memslots_inferred_ns\":1,\"memslots\":["
+			"{\"slot\":9,\"gpa\":\"0x0\",\"bytes\":4194304,\"hva\":\"0x201000\"}]}"),
+		*slot = json_object_array_get_idx(member(object, "memslots"), 0);
+
+	(void)state;
+	assert_true(json_object_get_boolean(member(object, "known")));
+	assert_true(json_object_get_boolean(member(object, "inferred")));
+	assert_int_equal(number(object, "age_ns"), 4);
+	assert_false(json_object_object_get_ex(object, "reason", NULL));
+	assert_false(json_object_object_get_ex(slot, "slot", NULL)); /* nobody knows its number */
+	assert_string_equal(text(slot, "reason"), "slot-not-congruent");
+	assert_int_equal(number(slot, "misaligned_bytes"), PAGE);
 	json_object_put(object);
 }
 
@@ -436,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_written_snapshots_are_planned_alike),
 		cmocka_unit_test(test_memslots_that_nobody_told),
 		cmocka_unit_test(test_memslots_are_judged),
+		cmocka_unit_test(test_inferred_memslots_are_told_as_such),
 		cmocka_unit_test(test_untold_memslots_have_a_reason),
 		cmocka_unit_test(test_bad_snapshots_are_refused_with_a_reason),
 		cmocka_unit_test(test_reasons),

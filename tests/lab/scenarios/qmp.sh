@@ -82,6 +82,22 @@ vcpu_goes_to() { # NAME N PROCESSOR
 	return 1
 }
 
+# Of the slots that are in the mapping of a backend.
+slots_of() { # NAME BACKEND: "BYTES REASON" of each
+	local range rest
+	ctl memslots "$1" --json >"$T/table" || return 1
+	read -r range rest < <(grep -F "$(guest_file "$1-$2")" "/proc/${HOLDER_PID[$1]}/maps")
+	jq -r '.memslots[] | "\(.hva) \(.bytes) \(.reason)"' "$T/table" | while read -r hva bytes reason; do
+		((hva < 16#${range%-*} || hva >= 16#${range#*-})) || echo "$bytes $reason"
+	done
+}
+
+# All of it but what is below 1 MiB is in one slot that can be huge, which agrees with what KVM does.
+memory_is_inferred() { # NAME
+	slots_of "$1" m0 >"$T/m0" && slots_of "$1" m1 >"$T/m1" && jq -e '.known and .inferred' "$T/table" &&
+		is_equal "$(tail -n 1 "$T/m0")" "$((63 << 20)) none" && is_equal "$(<"$T/m1")" "$((64 << 20)) none"
+}
+
 # Without a monitor the unit, as it is, reads debugfs.
 without_monitor() { # NAME
 	write_rule qmp.conf full "Name=$1" && systemctl reload thpd
@@ -202,10 +218,13 @@ ok "the second half stays on node 1" is_equal "$(pages_by_node beta m1)" "$befor
 ok "thpctl numa says how it is divided" wait_until 60 is_split beta
 ok "the guest has lost nothing by that" guest_does beta check
 ok "status has KVM's counts, by the monitor" wait_until 240 status_has_kvms_counts beta qmp
+ok "its memslots are inferred, and can be huge" wait_until 240 memory_is_inferred beta
+ok "which KVM bears out" is_mostly_huge beta
 ok "KVM guards against code in huge pages" nx_huge_pages force
 nudged_by_qemu beta
 ok "and no more" nx_huge_pages off
 ok "the monitor is taken out of the configuration" without_monitor beta
+ok "nobody tells the memslots any more" is_not ctl memslots beta
 ok "status has KVM's counts, by debugfs" wait_until 240 status_has_kvms_counts beta debugfs
 ok "a snapshot has them elsewhere, too" snapshot_says_what_kvm_maps beta
 ok "and so has a record" record_has_kvms_counts beta
