@@ -178,6 +178,40 @@ nudged_by_qemu() { # NAME
 	ok "not without leave" may_measure "$1" no
 }
 
+# --- the same on evidence -------------------------------------------------------------------------
+
+nudged_by_itself() { # NAME
+	ok "the host does what it can" ctl collapse "$1" --wait
+	ok "the guest executes in all of its memory" guest_executes "$1"
+	ok "KVM has taken it apart" is_mostly_small "$1"
+	ok "it is nudged by QEMU, and nobody asked for it" wait_until 240 nudge_was "$1" "done"
+	ok "the guest has lost nothing by it" guest_does "$1" check
+	ok "no log is left on: KVM maps it huge" is_mostly_huge "$1"
+	ok "thpd knows that it helped" wait_until 120 helped "$1"
+	ok "the guest executes in all of its memory again" guest_executes "$1"
+	ok "KVM has taken it apart again" is_mostly_small "$1"
+	ok "the guest keeps that for this day" wait_until 120 is_small_and_held "$1"
+}
+
+# Entries that were dropped come back when the guest touches its memory.
+helped() { # NAME
+	guest_does "$1" check && is_equal "$(vm_field "${HOLDER_PID[$1]}" '| .kvm.nudge.verdict.vain')" false
+}
+
+# There is evidence again, and it is not the evidence that lacks.
+is_small_and_held() { # NAME
+	ctl plan "$1" --json >"$T/plan" && jq -c .nudge_held.reason "$T/plan" &&
+		jq -e '.nudge_held.reason | . == "measured-lately" or . == "nudged-lately"' "$T/plan" && is_mostly_small "$1"
+}
+
+# Of two nodes, with a monitor for thpd.
+start_pair() { # NAME
+	start_qemu "$1" '' -name "guest=$1,debug-threads=on" -smp 2 \
+		-m 128M -object "$(backend "$1" m0)" -object "$(backend "$1" m1)" \
+		-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1,memdev=m1 \
+		-qmp "unix:$MONITORS/$1,server=on,wait=off"
+}
+
 service_begin
 echo "# KERNEL $(uname -r)"
 install -d -o 1001 -g 0 -m 2770 "$MONITORS"
@@ -198,10 +232,7 @@ ok "without the right to write to the socket it is refused" is_refused "its mode
 ok "the guest has lost nothing" guest_does alpha check
 ok "it ends" holder alpha halt
 umask 0002
-ok "a guest with two nodes, all of it on one of the host's" start_qemu beta '' -name guest=beta,debug-threads=on -smp 2 \
-	-m 128M -object "$(backend beta m0)" -object "$(backend beta m1)" \
-	-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1,memdev=m1 \
-	-qmp "unix:$MONITORS/beta,server=on,wait=off"
+ok "a guest with two nodes, all of it on one of the host's" start_pair beta
 umask 0022
 ok "it touches its memory" guest_does beta store
 before0=$(pages_by_node beta m0) before1=$(pages_by_node beta m1)
@@ -222,6 +253,14 @@ ok "its memslots are inferred, and can be huge" wait_until 240 memory_is_inferre
 ok "which KVM bears out" is_mostly_huge beta
 ok "KVM guards against code in huge pages" nx_huge_pages force
 nudged_by_qemu beta
+umask 0002
+ok "another guest" start_pair gamma
+umask 0022
+ok "it touches its memory" guest_does gamma store
+write_rule gamma.conf full Name=gamma &&
+	printf '%s\n' '[Nudge]' Mode=auto DirtyRate=yes '[QEMU]' "Monitor=$MONITORS/%n" >>"$CONF/vm.d/gamma.conf"
+ok "which may be nudged on evidence" systemctl reload thpd
+nudged_by_itself gamma
 ok "and no more" nx_huge_pages off
 ok "the monitor is taken out of the configuration" without_monitor beta
 ok "nobody tells the memslots any more" is_not ctl memslots beta
