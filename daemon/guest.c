@@ -2,6 +2,7 @@
 
 #include "guest.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +12,12 @@
 #include "job.h"
 #include "kvm_view.h"
 
-/* The guest's nodes change with its devices only, and a monitor serves one client at a time. */
+/* The guest's nodes and memslots change with its devices only, and a monitor serves one client at a
+ * time. */
 #define FACTS_AGE_NS   (UINT64_C(600) * 1000000000)
 #define FACTS_RETRY_NS (UINT64_C(60) * 1000000000)
+/* What was inferred of memslots is as good as nothing. */
+#define SLOTS_OLD_NS (3 * FACTS_AGE_NS)
 
 struct guest *guest_new(uint64_t id, struct process *process, const struct vm *vm)
 {
@@ -73,14 +77,15 @@ void guest_forget_facts(struct guest *g)
 	(void)snapshot_take_guest_map(&g->snapshot, &(struct guest_map){0});
 	g->migrates_by_monitor = ANSWER_UNKNOWN;
 	judge_migration(g);
-	g->counts_of_monitor_ns = 0;
+	g->monitor_due_ns = 0;
+	g->monitor_why = NULL;
 	if (g->snapshot.kvm.source == KVM_SOURCE_NONE)
 		g->counts_due_ns = 0; /* a new one may know */
 	g->facts_due_ns = 0;
 	g->facts_why = NULL;
 	if (!g->snapshot.are_memslots_known)
 		snapshot_forget_memslots(&g->snapshot);
-	g->slots_due_ns = 0;
+	g->slots_asked_ns = g->slots_due_ns = 0;
 	g->slots_why = NULL;
 }
 
@@ -128,52 +133,98 @@ void guest_take_vcpus(struct guest *g, struct vcpu **vcpus, size_t n, uint64_t n
 	g->vcpus_ns = now_ns;
 }
 
+/* ---- The monitor ---- */
+
+static bool may_ask_monitor(const struct guest *g, uint64_t now_ns)
+{
+	return g->snapshot.policy.monitor[0] && now_ns >= g->monitor_due_ns;
+}
+
+/* The policy still names the monitor that the job asked. */
+static bool is_of_monitor(const struct guest *g, const struct job *j)
+{
+	return strcmp(j->survey.policy.monitor, g->snapshot.policy.monitor) == 0;
+}
+
+/* *known: why it is not known, as of now. Returns that if it is news. */
+static const char *note_why(const char **known, const char *why)
+{
+	const char *before = *known;
+
+	*known = why;
+	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
+}
+
+const char *guest_note_monitor(struct guest *g, const struct job *j, uint64_t now_ns)
+{
+	if (!job_asks_monitor(j) || !is_of_monitor(g, j))
+		return NULL;
+	g->monitor_due_ns = j->facts_err < 0 ? now_ns + FACTS_RETRY_NS : 0;
+	return note_why(&g->monitor_why, j->facts_err < 0 ? j->facts_why : NULL);
+}
+
 bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now_ns)
 {
-	return guest_has_nodes(g, h) && g->snapshot.policy.monitor[0] && now_ns >= g->facts_due_ns;
+	return guest_has_nodes(g, h) && may_ask_monitor(g, now_ns) && now_ns >= g->facts_due_ns;
 }
 
 const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_ns)
 {
-	const char *why = j->facts_err == 0 ? j->facts.map_why : j->facts_why,
-		   *before = g->facts_why;
+	const char *why = j->facts.map_why;
 
-	if (strcmp(j->survey.policy.monitor, g->snapshot.policy.monitor) != 0)
-		return NULL; /* another one is to be asked since */
+	if (j->facts_err < 0 || !is_of_monitor(g, j))
+		return NULL;
 	if (!why && snapshot_take_guest_map(&g->snapshot, &j->facts.map) < 0)
 		return NULL;
 	g->facts_due_ns = now_ns + (why ? FACTS_RETRY_NS : FACTS_AGE_NS);
-	g->facts_why = why;
-	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
+	return note_why(&g->facts_why, why);
 }
 
 /* The library, where it tells, knows better. */
 bool guest_wants_slots(const struct guest *g, uint64_t now_ns)
 {
-	const struct snapshot *s = &g->snapshot;
+	return g->snapshot.vm.has_kvm && !g->snapshot.are_memslots_known &&
+	       may_ask_monitor(g, now_ns) && now_ns >= g->slots_due_ns;
+}
 
-	return s->vm.has_kvm && s->policy.monitor[0] && !s->are_memslots_known &&
-	       now_ns >= g->slots_due_ns;
+/* 0, or as of qemu_slots_read(). */
+static int infer_slots(struct guest *g, struct qemu_facts *facts, uint64_t now_ns)
+{
+	struct qemu_slots *slots = &facts->slots;
+
+	if (facts->slots_err == 0 &&
+	    snapshot_infer_memslots(&g->snapshot, &slots->items, slots->n, now_ns) < 0) {
+		facts->slots_err = -ENODATA;
+		facts->slots_why = "it tells of slots that cannot be";
+	}
+	if (facts->slots_err == -ENODATA)
+		snapshot_forget_memslots(&g->snapshot);
+	return facts->slots_err;
 }
 
 const char *guest_take_slots(struct guest *g, struct job *j, uint64_t now_ns)
 {
-	struct qemu_slots *slots = &j->facts.slots;
-	const char *why = j->facts_err == 0 ? j->facts.slots_why : j->facts_why,
-		   *before = g->slots_why;
+	bool is_told;
+	int r;
 
-	if (strcmp(j->survey.policy.monitor, g->snapshot.policy.monitor) != 0 ||
-	    g->snapshot.are_memslots_known)
-		return NULL; /* somebody else is to be asked, or has told, since */
-	g->snapshot.geometry = j->survey.geometry;
-	if (j->facts_err == 0 && why)
-		snapshot_forget_memslots(&g->snapshot);
-	else if (!why && snapshot_infer_memslots(&g->snapshot, &slots->items, slots->n, now_ns) < 0)
-		why = "it tells of slots that cannot be";
-	g->slots_due_ns = now_ns + (why ? FACTS_RETRY_NS : FACTS_AGE_NS);
-	g->slots_why = why;
-	return why && (!before || strcmp(why, before) != 0) ? why : NULL;
+	if (j->facts_err < 0 || !is_of_monitor(g, j) || g->snapshot.are_memslots_known)
+		return NULL; /* not reached; or another was to be asked, or has told, since */
+	r = infer_slots(g, &j->facts, now_ns);
+	is_told = r == 0 || r == -ENODATA;
+	g->slots_asked_ns = now_ns;
+	g->slots_due_ns = now_ns + (is_told ? FACTS_AGE_NS : FACTS_RETRY_NS);
+	return note_why(&g->slots_why, r == 0 ? NULL : j->facts.slots_why);
 }
+
+void guest_age_slots(struct guest *g, uint64_t now_ns)
+{
+	uint64_t told_ns = g->snapshot.memslots_inferred_ns;
+
+	if (told_ns > 0 && (!g->snapshot.vm.has_kvm || now_ns - told_ns > SLOTS_OLD_NS))
+		snapshot_forget_memslots(&g->snapshot);
+}
+
+/* ---- What KVM maps, and memslots ---- */
 
 bool guest_wants_counts(const struct guest *g, uint64_t now_ns)
 {
@@ -192,32 +243,21 @@ bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns)
 void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns)
 {
 	j->want_counts = true;
-	j->want_counts_of_monitor =
-		g->snapshot.policy.monitor[0] && now_ns >= g->counts_of_monitor_ns;
+	j->want_counts_of_monitor = may_ask_monitor(g, now_ns);
 	j->survey.policy = g->snapshot.policy;
 	j->survey.vm = g->snapshot.vm;
 }
 
-/* One that does not answer is not waited for with every sample. */
-static const char *note_monitor(struct guest *g, const struct job *j, uint64_t now_ns)
-{
-	bool was_silent = g->counts_of_monitor_ns > 0;
-
-	g->counts_of_monitor_ns = j->facts_err < 0 ? now_ns + FACTS_RETRY_NS : 0;
-	return j->facts_err < 0 && !was_silent ? j->facts_why : NULL;
-}
-
-const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns)
+void guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns)
 {
 	bool is_known = j->counts.source != KVM_SOURCE_NONE;
 
 	if (!j->want_counts)
-		return NULL;
+		return;
 	kvm_view_take(&g->snapshot, &j->counts);
 	g->migrates_by_monitor = j->facts.is_migrating;
 	judge_migration(g);
 	g->counts_due_ns = now_ns + (is_known ? KVM_SAMPLES_APART_NS : FACTS_RETRY_NS);
-	return j->want_counts_of_monitor ? note_monitor(g, j, now_ns) : NULL;
 }
 
 bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, uint64_t now_ns)
@@ -237,11 +277,12 @@ bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, ui
 	return false;
 }
 
-/* The monitor may know them. */
+/* The monitor may know them. A library that comes and goes all the time does not have it asked more
+ * often than one that is silent. */
 static void forget_told_slots(struct guest *g)
 {
 	snapshot_forget_memslots(&g->snapshot);
-	g->slots_due_ns = 0;
+	g->slots_due_ns = g->slots_asked_ns > 0 ? g->slots_asked_ns + FACTS_RETRY_NS : 0;
 }
 
 /* What a monitor said before a log was switched on or off is of yesterday. */

@@ -98,13 +98,13 @@ struct guest {
 	enum reason moves_held;		/* why a move under way does not go on; none: it does */
 	uint64_t vcpus_ns;		/* when they were read; 0: never */
 	uint64_t vcpus_not_before_ns;	/* reading them costs no more than looks may */
-	uint64_t facts_due_ns;		/* when its monitor may be asked again */
-	const char
-		*facts_why; /* the guest's nodes are not known; NULL: they are, or nobody asked */
-	uint64_t slots_due_ns;		 /* when it may be asked again of memslots */
+	uint64_t monitor_due_ns; /* its monitor was not reached, and is left alone until then; 0 */
+	const char *monitor_why; /* why it was not; NULL: it was, or nobody asked */
+	uint64_t facts_due_ns;	 /* when it may be asked again of the guest's nodes */
+	const char *facts_why;	 /* they are not known; NULL: they are, or nobody asked */
+	uint64_t slots_asked_ns, slots_due_ns; /* when it was asked of memslots, and may be again */
 	const char *slots_why;		 /* it does not tell them; NULL: it does, or nobody asked */
 	uint64_t counts_due_ns;		 /* when KVM's counts may be read again */
-	uint64_t counts_of_monitor_ns;	 /* when the monitor may be asked of them again */
 	uint64_t counts_of_library_ns;	 /* and the library in it */
 	bool awaits_counts;		 /* that one was asked */
 	enum answer migrates_by_monitor; /* as of the last time that it was asked */
@@ -177,6 +177,10 @@ bool guest_may_move(const struct guest *g);
 /* Takes what a job read of the vCPUs, in place of the last reading. */
 void guest_take_vcpus(struct guest *g, struct vcpu **vcpus /* taken */, size_t n, uint64_t now_ns);
 
+/* Whether the monitor that the job asked was reached: one that was not is asked of nothing for a
+ * minute. Returns why it was not, if that is news; else NULL. */
+const char *guest_note_monitor(struct guest *g, const struct job *j, uint64_t now_ns);
+
 /* Its QEMU is to be asked of the guest's nodes now: they matter, and the policy names a monitor. */
 bool guest_wants_facts(const struct guest *g, const struct host *h, uint64_t now_ns);
 
@@ -189,9 +193,12 @@ const char *guest_take_facts(struct guest *g, const struct job *j, uint64_t now_
  */
 bool guest_wants_slots(const struct guest *g, uint64_t now_ns);
 
-/* Takes what a job was told of them. What is known from before is kept where the monitor was not
- * reached, and ages. Returns why they are not told, if that is news; else NULL. */
+/* Takes what a job was told of them. What is known from before is kept, and ages, where they could
+ * not be told now. Returns why they are not told, if that is news; else NULL. */
 const char *guest_take_slots(struct guest *g, struct job *j, uint64_t now_ns);
+
+/* Forgets what is too old of it. */
+void guest_age_slots(struct guest *g, uint64_t now_ns);
 
 /* As if it had never been asked. */
 void guest_forget_facts(struct guest *g);
@@ -205,9 +212,8 @@ bool guest_wants_counts_between(const struct guest *g, uint64_t now_ns);
 /* What the job is to ask for, as either of the above says. */
 void guest_ask_counts(const struct guest *g, struct job *j, uint64_t now_ns);
 
-/* Takes what a job read of them, if it did. Returns why the monitor does not tell, if that is news;
- * else NULL. */
-const char *guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns);
+/* Takes what a job read of them, if it did. */
+void guest_take_counts(struct guest *g, const struct job *j, uint64_t now_ns);
 
 /* Takes what the library in the VMM was asked for; NULL: it did not tell. True: that is news. What
  * came too late, and was asked for before something was done to the memory, is not taken. */
@@ -216,8 +222,9 @@ bool guest_take_told_counts(struct guest *g, const struct kvm_counts *counts, ui
 /* The connection is gone: nothing is known by it any more. */
 void guest_forget_library(struct guest *g);
 
-/* Takes what it told of all of its memslots: *slots is the snapshot's then, and NULL. What breaks a
- * law is not known, as if nothing had been told (is_known false). */
+/* Takes what it told of all of its memslots: *slots is the snapshot's then, and NULL. Where
+ * they are not known (is_known false) what the monitor told stays; a table that breaks a law leaves
+ * nothing. */
 void guest_take_memslots(struct guest *g, struct memslot **slots, size_t n, bool is_known);
 
 /* All who could tell what KVM maps were asked, and nobody knew. */

@@ -69,6 +69,11 @@ int job_monitor_path(const struct job *j, struct monitor_path *ret, const char *
 	return r;
 }
 
+bool job_asks_monitor(const struct job *j)
+{
+	return j->want_facts || j->want_slots || j->want_counts_of_monitor;
+}
+
 /* What QEMU itself tells is never a reason to give up on a VM. */
 static void ask_monitor(struct sys *sys, struct job *j)
 {
@@ -79,7 +84,7 @@ static void ask_monitor(struct sys *sys, struct job *j)
 	struct monitor_path path;
 	struct qmp_target target = {.process = j->process, .uid = vm->uid, .path = path.text};
 
-	if (want == 0)
+	if (!job_asks_monitor(j))
 		return;
 	j->facts_err = job_monitor_path(j, &path, &j->facts_why);
 	if (j->facts_err == 0)

@@ -91,6 +91,9 @@ void job_run(struct sys *sys, struct job *j); /* on a worker thread; fills the a
 /* What its monitor, or debugfs, tells of what the job wants of them. */
 void job_ask_around(struct sys *sys, struct job *j);
 
+/* The monitor is asked by that. */
+bool job_asks_monitor(const struct job *j);
+
 /* Where its monitor listens, by the policy: 0, or a negative errno with *ret_why. */
 struct monitor_path {
 	char text[POLICY_MONITOR_MAX + VM_TEXT_MAX];

@@ -247,11 +247,11 @@ static void take_slots(struct manager *m, struct guest *g, struct job *j)
 
 void looking_take_counts(struct manager *m, struct guest *g, const struct job *j)
 {
-	const char *why = guest_take_counts(g, j, manager_now_ns(m));
+	const char *why = guest_note_monitor(g, j, manager_now_ns(m));
 
 	if (why)
-		log_vm(LOG_WARNING, g->snapshot.vm.name,
-		       "its monitor does not tell what KVM maps: %s", why);
+		log_vm(LOG_WARNING, g->snapshot.vm.name, "its monitor does not answer: %s", why);
+	guest_take_counts(g, j, manager_now_ns(m));
 	nudging_observe(g);
 }
 
@@ -264,6 +264,7 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		look_at_as_new(m, g);
 		return;
 	}
+	s->geometry = m->geometry;
 	s->vm = j->survey.vm;
 	g->has_vmm_config = true;
 	snapshot_take_regions(s, &j->survey);
@@ -273,6 +274,7 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		take_facts(m, g, j);
 	if (j->want_slots)
 		take_slots(m, g, j);
+	guest_age_slots(g, manager_now_ns(m));
 	looking_take_counts(m, g, j);
 	if (s->is_truncated && !was_truncated)
 		log_vm(LOG_WARNING, s->vm.name,
@@ -280,7 +282,6 @@ void looking_take_survey(struct manager *m, struct guest *g, struct job *j)
 		       "at "
 		       "nor counted",
 		       SNAPSHOT_REGIONS_MAX);
-	s->geometry = m->geometry;
 	guest_apply_policy(g, &m->config);
 	if (!s->vm.has_kvm && !g->rule)
 		manager_drop_guest(m, g, "it is no VM any more");

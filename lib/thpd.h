@@ -27,10 +27,10 @@ THPD_API int thpd_plan_snapshot(const char *text, size_t size, char **ret_json,
 /* The memslots of a snapshot: {"name","pid","known","inferred","age_ns","memslots":[{"slot",
  * "address_space","gpa","bytes","hva","flags":["log-dirty","readonly","guest-memfd"],"can_be_huge",
  * "reason","misaligned_bytes"}]}. "known": somebody told, the library inside the VMM, or
- * ("inferred", "age_ns" ago) QEMU's monitor, which tells of no "slot", no flag but "readonly", and
- * of the first address space only; "can_be_huge": KVM can map all whole huge pages of the slot huge
- * where the host does, else "reason" is why not. Where nobody told there are "reason", "sentence"
- * and "cure" beside "known": what this kind of VMM lacks. */
+ * ("inferred", "age_ns" before the last look) QEMU's monitor, which tells of no "slot", no flag but
+ * "readonly", and of the first address space only; "can_be_huge": KVM can map all whole huge pages
+ * of the slot huge where the host does, else "reason" is why not. Where nobody told there are
+ * "reason", "sentence" and "cure" beside "known": what this kind of VMM lacks. */
 THPD_API int thpd_memslots(const char *text, size_t size, char **ret_json, const char **ret_why);
 
 /* Host pre-flight: {"checks":[{"id","result":"ok|note|warn|fail","text","cure"}],"ok":bool}. Needs

@@ -70,14 +70,14 @@ static void fill_row(struct json_object *slot, bool is_raw, struct table_row *re
 
 static void print_source(FILE *f, struct json_object *table)
 {
+	static const char unknown[] =
+		"the numbers of slots, whether they are logged or guest-memfd, and those of system "
+		"management mode are not known.";
 	char age[FORMAT_MAX];
 
 	if (field_is_true(table, "inferred"))
-		fprintf(f,
-			"Inferred from QEMU's monitor %s ago: it tells neither the numbers of "
-			"slots, nor "
-			"which are logged or guest-memfd, nor those of system management mode.\n",
-			format_wait(field_u64_or_0(table, "age_ns"), age));
+		fprintf(f, "Inferred from QEMU's monitor, at most %s before the last look: %s\n",
+			format_wait(field_u64_or_0(table, "age_ns"), age), unknown);
 }
 
 static void print_note(FILE *f, struct json_object *slots)

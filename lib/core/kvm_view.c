@@ -94,28 +94,22 @@ static bool seems_small(const struct snapshot *s, const struct totals *t,
 	       is_small(s->kvm, t->resident_bytes, except);
 }
 
-static void add_finding(struct kvm_view *v, enum reason reason, uint64_t bytes)
+static void add_finding(struct kvm_view *v, enum reason reason, uint64_t bytes, bool is_inferred)
 {
-	v->findings[v->n_findings++] = (struct kvm_finding){.reason = reason, .bytes = bytes};
-}
-
-static void add_slot_finding(struct kvm_view *v, enum reason reason, uint64_t bytes,
-			     const struct slots_view *slots)
-{
-	add_finding(v, reason, bytes);
-	v->findings[v->n_findings - 1].is_inferred = slots->is_inferred;
+	v->findings[v->n_findings++] = (struct kvm_finding){reason, bytes, is_inferred};
 }
 
 static void find_in_slots(const struct slots_view *slots, const struct totals *t,
 			  struct kvm_view *v)
 {
 	if (slots->not_congruent_bytes > 0)
-		add_slot_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes, slots);
+		add_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes,
+			    slots->is_inferred);
 	if (slots->head_tail_bytes > 0 &&
 	    is_at_least(slots->head_tail_bytes, t->resident_bytes, HEAD_TAIL_NOTICEABLE_BP))
-		add_slot_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes, slots);
+		add_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes, slots->is_inferred);
 	if (slots->private_bytes > 0)
-		add_slot_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes, slots);
+		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes, slots->is_inferred);
 }
 
 /* As it is where a log is on for life; that none was ever huge tells it from what is left over. */
@@ -126,7 +120,9 @@ static bool may_be_logged_for_life(const struct snapshot *s)
 	       huge_bytes_of(&s->kvm) == 0 && huge_bytes_of(&s->kvm_before) == 0;
 }
 
-static void find_small_for_long(const struct snapshot *s, uint64_t bytes, struct kvm_view *v)
+/* Inferred is then how much of it memslots do not explain. */
+static void find_small_for_long(const struct snapshot *s, uint64_t bytes, bool is_inferred,
+				struct kvm_view *v)
 {
 	if (!has_two_samples(s))
 		v->lacks_sample = true;
@@ -134,7 +130,7 @@ static void find_small_for_long(const struct snapshot *s, uint64_t bytes, struct
 		add_finding(v,
 			    may_be_logged_for_life(s) ? REASON_DIRTY_LOGGING_SUSPECTED
 						      : REASON_KVM_SMALL_UNDER_HUGE_HOST,
-			    bytes);
+			    bytes, is_inferred);
 }
 
 static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
@@ -147,20 +143,22 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 	     is_small_now = seems_small(s, t, &except);
 	uint64_t unexplained;
 
+	v->explained_bytes = except.mapped_bytes;
 	v->curable_bytes = sat_sub_u64(small, except.mapped_bytes);
 	v->is_small_for_long = is_small_now && has_two_samples(s) &&
 			       is_small(s->kvm_before, t->resident_bytes, &except);
 	unexplained = sat_sub_u64(v->curable_bytes, is_split ? split : 0);
 	if (is_split)
-		add_finding(v, REASON_NX_SPLIT, split);
+		add_finding(v, REASON_NX_SPLIT, split, false);
 	/* While a log is on, small pages are what it is made of. */
 	if (s->vm.is_logged_for_life == ANSWER_YES)
 		add_finding(v, REASON_DIRTY_LOGGING_FOR_LIFE,
-			    v->is_known ? small : t->resident_bytes);
+			    v->is_known ? small : t->resident_bytes, false);
 	else if (s->is_migrating == ANSWER_YES)
-		add_finding(v, REASON_DIRTY_LOGGING_ON, small);
+		add_finding(v, REASON_DIRTY_LOGGING_ON, small, false);
 	else if (unexplained > 0 && is_small_now)
-		find_small_for_long(s, unexplained, v);
+		find_small_for_long(s, unexplained, slots->is_inferred && v->explained_bytes > 0,
+				    v);
 	find_in_slots(slots, t, v);
 }
 

@@ -163,7 +163,8 @@ void nudge_note(struct nudge_history *h, const struct kvm_view *before, uint64_t
 		.nudged_ns = now_ns,
 		.awaits_verdict = before->is_known,
 		.verdict = {.small_before_bytes = before->curable_bytes,
-			    .huge_before_bytes = before->huge_bytes},
+			    .huge_before_bytes = before->huge_bytes,
+			    .explained_before_bytes = before->explained_bytes},
 	};
 }
 
@@ -194,6 +195,16 @@ static bool is_vain(const struct nudge_verdict *v)
 				     (unsigned __int128)before * all_after * 9;
 }
 
+/* Other memslots are told of than before, or by somebody else: what they explain is another part of
+ * the small pages, by as much as a verdict weighs. */
+static bool is_explained_otherwise(const struct nudge_verdict *v, const struct kvm_view *view)
+{
+	uint64_t before = v->explained_before_bytes, after = view->explained_bytes,
+		 change = before > after ? before - after : after - before;
+
+	return change > v->small_before_bytes / 10;
+}
+
 bool nudge_observe(struct nudge_history *h, const struct snapshot *s, const struct kvm_view *view)
 {
 	struct nudge_verdict *v = &h->verdict;
@@ -201,11 +212,13 @@ bool nudge_observe(struct nudge_history *h, const struct snapshot *s, const stru
 	if (!h->awaits_verdict || !view->is_known || s->kvm.read_ns < h->nudged_ns ||
 	    s->kvm.read_ns - h->nudged_ns < KVM_SAMPLES_APART_NS || !is_mapped_again(v, view))
 		return false;
+	h->awaits_verdict = false;
+	if (is_explained_otherwise(v, view))
+		return false;
 	v->small_after_bytes = view->curable_bytes;
 	v->huge_after_bytes = view->huge_bytes;
 	v->is_known = true;
 	v->is_vain = is_vain(v);
-	h->awaits_verdict = false;
 	return true;
 }
 

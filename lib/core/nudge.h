@@ -27,6 +27,7 @@ struct nudge_verdict {
 	/* By small pages that could be huge, and by huge ones. */
 	uint64_t small_before_bytes, huge_before_bytes;
 	uint64_t small_after_bytes, huge_after_bytes;
+	uint64_t explained_before_bytes; /* what memslots explained, which is in neither */
 };
 
 /* What is remembered of one VM. */

@@ -15,8 +15,8 @@ struct vmm_hint {
 	bool lacks_nudge;   /* KVM maps small under a huge host, and cannot be nudged */
 };
 
-/* Why this VM's memslots, and with them the nudge, are nobody's to tell: by its kind of VMM. For a
- * VM whose memslots are not known. */
+/* Why no library tells this VM's memslots, so that it is not nudged by one: by its kind of VMM. For
+ * a VM whose memslots are not told (are_memslots_known). */
 enum reason vmm_silence(const struct vm *vm);
 
 /* `view` is of the snapshot; is_uncounted: everybody who could tell what KVM maps was asked, and

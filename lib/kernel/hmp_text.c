@@ -120,15 +120,20 @@ static bool read_range(struct scanner line, struct mtree_range *r)
 
 bool mtree_next(struct mtree *m, struct mtree_range *ret)
 {
+	struct mtree_range range;
 	struct scanner line;
 
 	while (hmp_next_line(&m->rest, &line)) {
-		if (scan_text(&line, "FlatView #"))
+		if (scan_text(&line, "FlatView #")) {
 			m->is_memory = false;
-		else if (scan_text(&line, " AS \"memory\","))
+		} else if (scan_text(&line, " AS \"memory\",")) {
 			m->is_memory = m->was_memory = true;
-		else if (m->is_memory && read_range(line, ret))
+		} else if (m->is_memory && read_range(line, &range)) {
+			*ret = range;
 			return true;
+		} else if (m->is_memory) {
+			m->has_odd_slot |= drop_end(&line, " KVM");
+		}
 	}
 	return false;
 }
@@ -139,8 +144,8 @@ bool mtree_next(struct mtree *m, struct mtree_range *ret)
 bool hmp_read_gpa2hva(const char *text, gpa_t gpa, struct scanner *ret_region, hva_t *ret)
 {
 	static const char before_hva[] = ") is 0x";
-	struct scanner s = {.at = text, .end = text + strlen(text)}, line, hva;
-	uint64_t asked;
+	struct scanner s = {.at = text, .end = text + strlen(text)}, line, rest;
+	uint64_t asked, hva;
 	const char *at;
 
 	if (!hmp_next_line(&s, &line) || !scan_text(&line, "Host virtual address for 0x") ||
@@ -149,7 +154,10 @@ bool hmp_read_gpa2hva(const char *text, gpa_t gpa, struct scanner *ret_region, h
 	at = find_last(line, before_hva);
 	if (!at)
 		return false;
-	hva = (struct scanner){.at = at + sizeof(before_hva) - 1, .end = line.end};
+	rest = (struct scanner){.at = at + sizeof(before_hva) - 1, .end = line.end};
+	if (!scan_hex(&rest, &hva) || rest.at != rest.end)
+		return false;
 	*ret_region = (struct scanner){.at = line.at, .end = at};
-	return scan_hex(&hva, ret) && hva.at == hva.end;
+	*ret = hva;
+	return true;
 }

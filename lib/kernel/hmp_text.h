@@ -28,6 +28,7 @@ struct mtree_range {
 struct mtree {
 	struct scanner rest;
 	bool is_memory, was_memory; /* the view at this line is it; there was one */
+	bool has_odd_slot;	    /* a line that ends like that of a slot cannot be read */
 };
 
 struct mtree mtree_of(const char *text);

@@ -32,6 +32,16 @@ static size_t length_of(struct json_object *value)
 	return json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
 }
 
+/* What is being put together, on the heap: it is large for a worker's stack. Results of the
+ * functions below: 0, negative (the session is over), or MAP_UNKNOWN with `why`. */
+struct session {
+	struct qmp qmp;
+	char *mtree; /* owned: QEMU's answer to `info mtree -f`; NULL: it was not asked */
+	struct memdevs memdevs;
+	struct guest_map map;
+	const char *why;
+};
+
 /* ---- Numbers -------------------------------------------------------------------------------- */
 
 static bool status_is_idle(const char *status)
@@ -134,32 +144,22 @@ static int read_stats(struct qmp *q, struct qemu_facts *facts)
 
 /* ---- The map of the guest's nodes ----------------------------------------------------------- */
 
-/* What is being put together, on the heap: it is large for a worker's stack. Results of the
- * functions below: 0, negative (the session is over), or MAP_UNKNOWN with `why`. */
-struct mapper {
-	struct qmp qmp;
-	char *mtree; /* owned: QEMU's answer to `info mtree -f`; NULL: it was not asked */
-	struct memdevs memdevs;
-	struct guest_map map;
-	const char *why;
-};
-
 enum { MAP_UNKNOWN = 1 };
 
-static int map_unknown(struct mapper *m, const char *why)
+static int map_unknown(struct session *m, const char *why)
 {
 	m->why = why;
 	return MAP_UNKNOWN;
 }
 
-static int ask(struct mapper *m, const char *command, struct json_object **ret)
+static int ask(struct session *m, const char *command, struct json_object **ret)
 {
 	int r = qmp_execute(&m->qmp, command, NULL, ret);
 
 	return r == QMP_REFUSED ? map_unknown(m, "QEMU refuses to answer") : r;
 }
 
-static int take_cpu(struct mapper *m, struct json_object *cpu)
+static int take_cpu(struct session *m, struct json_object *cpu)
 {
 	uint64_t tid, node;
 	struct guest_cpu c;
@@ -173,7 +173,7 @@ static int take_cpu(struct mapper *m, struct json_object *cpu)
 	return ARRAY_APPEND(&m->map.cpus, &m->map.n_cpus, &c);
 }
 
-static int read_cpus(struct mapper *m)
+static int read_cpus(struct session *m)
 {
 	_cleanup_json_ struct json_object *answer = NULL;
 	int r = ask(m, "query-cpus-fast", &answer);
@@ -187,7 +187,7 @@ static int read_cpus(struct mapper *m)
 }
 
 /* A DIMM or virtio-mem device has its node and its backend. */
-static int take_device(struct mapper *m, struct json_object *device)
+static int take_device(struct session *m, struct json_object *device)
 {
 	struct json_object *data = qmp_member(device, "data");
 	const char *type = qmp_text(device, "type"), *memdev = qmp_text(data, "memdev"), *slash;
@@ -204,7 +204,7 @@ static int take_device(struct mapper *m, struct json_object *device)
 	return 0;
 }
 
-static int read_devices(struct mapper *m)
+static int read_devices(struct session *m)
 {
 	_cleanup_json_ struct json_object *answer = NULL;
 	int r = ask(m, "query-memory-devices", &answer);
@@ -223,7 +223,7 @@ static void take_size(struct memdevs *memdevs, struct json_object *backend)
 		d->has_bytes = qmp_number(backend, "size", &d->bytes);
 }
 
-static int read_sizes(struct mapper *m)
+static int read_sizes(struct session *m)
 {
 	_cleanup_json_ struct json_object *answer = NULL;
 	int r = ask(m, "query-memdev", &answer);
@@ -237,14 +237,14 @@ static int read_sizes(struct mapper *m)
 	return r;
 }
 
-static int ask_human(struct mapper *m, const char *line, char **ret)
+static int ask_human(struct session *m, const char *line, char **ret)
 {
 	int r = qmp_human(&m->qmp, line, ret);
 
 	return r == QMP_REFUSED ? map_unknown(m, "QEMU has no human monitor") : r;
 }
 
-static int read_gpa2hva(struct mapper *m, struct memdev *d)
+static int read_gpa2hva(struct session *m, struct memdev *d)
 {
 	_cleanup_free_ char *text = NULL;
 	char line[64];
@@ -258,12 +258,12 @@ static int read_gpa2hva(struct mapper *m, struct memdev *d)
 }
 
 /* Once: it is the longest of all. */
-static int ask_mtree(struct mapper *m)
+static int ask_mtree(struct session *m)
 {
 	return m->mtree ? 0 : ask_human(m, "info mtree -f", &m->mtree);
 }
 
-static int read_places_of_old(struct mapper *m)
+static int read_places_of_old(struct session *m)
 {
 	int r = ask_mtree(m);
 
@@ -274,7 +274,7 @@ static int read_places_of_old(struct mapper *m)
 	return r;
 }
 
-static int read_places(struct mapper *m)
+static int read_places(struct session *m)
 {
 	_cleanup_free_ char *text = NULL;
 	int r = ask_human(m, "info ramblock", &text);
@@ -287,7 +287,7 @@ static int read_places(struct mapper *m)
 	return r < 0 ? map_unknown(m, "QEMU's `info ramblock` is not understood") : 0;
 }
 
-static int settle(struct mapper *m)
+static int settle(struct session *m)
 {
 	int r = 0;
 
@@ -306,9 +306,9 @@ static int settle(struct mapper *m)
 	return r;
 }
 
-static int read_everything(struct mapper *m)
+static int read_everything(struct session *m)
 {
-	static int (*const steps[])(struct mapper *) = {
+	static int (*const steps[])(struct session *) = {
 		read_devices, read_sizes, read_cpus, read_places, settle,
 	};
 	int r = 0;
@@ -318,8 +318,14 @@ static int read_everything(struct mapper *m)
 	return r;
 }
 
+/* What ended the session. */
+static const char *why_over(const struct session *m)
+{
+	return m->qmp.why ? m->qmp.why : "no memory";
+}
+
 /* All or nothing: half a map would split the guest the wrong way. */
-static int read_map(struct mapper *m, struct qemu_facts *facts)
+static int read_map(struct session *m, struct qemu_facts *facts)
 {
 	int r = m->memdevs.n > 0 ? read_everything(m) : 0;
 
@@ -327,27 +333,31 @@ static int read_map(struct mapper *m, struct qemu_facts *facts)
 		facts->map = m->map;
 	else
 		guest_map_clear(&m->map);
-	facts->map_why = m->why;
+	facts->map_why = r < 0 ? why_over(m) : m->why;
 	return r < 0 ? r : 0;
 }
 
 /* ---- Memslots ------------------------------------------------------------------------------- */
 
-static int read_slots(struct mapper *m, struct qemu_facts *facts)
+static int read_slots(struct session *m, struct qemu_facts *facts)
 {
-	int r;
+	int r = ask_mtree(m);
 
-	m->why = NULL;
-	r = ask_mtree(m);
-	facts->slots_why = m->why;
+	if (r == MAP_UNKNOWN) {
+		facts->slots_err = -ENODATA;
+		facts->slots_why = m->why;
+		return 0;
+	}
+	facts->slots_why = why_over(m);
 	if (r == 0)
 		r = qemu_slots_read(&m->qmp, m->mtree, &facts->slots, &facts->slots_why);
-	return r < 0 ? r : 0;
+	facts->slots_err = r;
+	return m->qmp.error;
 }
 
 /* ---- All ------------------------------------------------------------------------------------ */
 
-static int read_cmdline(const struct process *p, struct mapper *m)
+static int read_cmdline(const struct process *p, struct session *m)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size;
@@ -362,26 +372,46 @@ static int read_cmdline(const struct process *p, struct mapper *m)
 	return 0;
 }
 
-static int read_numbers(struct qmp *q, struct qemu_facts *facts)
+static int read_numbers(struct session *m, struct qemu_facts *facts)
 {
-	int r = qemu_facts_read_migration(q, &facts->is_migrating);
+	int r = qemu_facts_read_migration(&m->qmp, &facts->is_migrating);
 
 	if (r == 0)
-		r = read_balloon(q, facts);
-	return r == 0 ? read_stats(q, facts) : r;
+		r = read_balloon(&m->qmp, facts);
+	return r == 0 ? read_stats(&m->qmp, facts) : r;
 }
 
-static int read_session(struct mapper *m, unsigned int want, struct qemu_facts *facts)
+/* The numbers first: they are the cheapest, and matter most. Of what was told before the session
+ * came to its end, nothing is lost by that. */
+static int read_session(struct session *m, unsigned int want, struct qemu_facts *facts)
 {
-	int r = want & QEMU_WANT_NUMBERS ? read_numbers(&m->qmp, facts) : 0;
+	static const struct {
+		unsigned int want;
+		int (*read)(struct session *m, struct qemu_facts *facts);
+	} parts[] = {
+		{QEMU_WANT_NUMBERS, read_numbers},
+		{QEMU_WANT_MAP, read_map},
+		{QEMU_WANT_SLOTS, read_slots},
+	};
+	bool is_told = false;
+	int error = 0;
 
-	if (r == 0 && (want & QEMU_WANT_MAP))
-		r = read_map(m, facts);
-	return r == 0 && (want & QEMU_WANT_SLOTS) ? read_slots(m, facts) : r;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		int r;
+
+		if (!(want & parts[i].want))
+			continue;
+		r = parts[i].read(m, facts);
+		if (r == 0)
+			is_told = true;
+		else if (error == 0)
+			error = r;
+	}
+	return is_told ? 0 : error;
 }
 
 static int ask_monitor(struct sys *sys, const struct qmp_target *target, unsigned int want,
-		       struct mapper *m, struct qemu_facts *facts)
+		       struct session *m, struct qemu_facts *facts)
 {
 	int r = qmp_open(sys, target, &m->qmp);
 
@@ -390,7 +420,7 @@ static int ask_monitor(struct sys *sys, const struct qmp_target *target, unsigne
 	qmp_close(&m->qmp);
 	free(m->mtree);
 	if (r < 0)
-		m->why = m->qmp.why ? m->qmp.why : "no memory";
+		m->why = why_over(m);
 	return r;
 }
 
@@ -398,7 +428,7 @@ int qemu_facts_read(struct sys *sys, const struct qmp_target *target, unsigned i
 		    struct qemu_facts *ret, const char **ret_why)
 {
 	struct qemu_facts facts = QEMU_FACTS_INIT;
-	_cleanup_free_ struct mapper *m = calloc(1, sizeof(*m));
+	_cleanup_free_ struct session *m = calloc(1, sizeof(*m));
 	int r;
 
 	*ret_why = "no memory";

@@ -356,12 +356,21 @@ static const char *check_guest_spans(const struct snapshot *s)
 	return NULL;
 }
 
+/* That is all that the monitor knows. */
+static bool may_be_inferred(const struct memslot *m)
+{
+	return m->address_space == 0 && (m->flags & ~(uint32_t)MEMSLOT_READONLY) == 0;
+}
+
 static const char *check_memslots(const struct snapshot *s)
 {
 	if (!snapshot_has_memslots(s) && s->n_memslots > 0)
 		return "there are memslots that nobody told";
 	if (s->are_memslots_known && s->memslots_inferred_ns > 0)
 		return "memslots are both told and inferred";
+	for (size_t i = 0; s->memslots_inferred_ns > 0 && i < s->n_memslots; i++)
+		if (!may_be_inferred(&s->memslots[i]))
+			return "a memslot is inferred with what nobody can infer";
 	return memslots_fault(s->memslots, s->n_memslots, &s->geometry);
 }
 

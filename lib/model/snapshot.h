@@ -60,10 +60,10 @@ struct snapshot {
 	 * at the same hva. */
 	struct memslot *memslots;
 	size_t n_memslots;
-	/* When the monitor told, which knows neither the slots' numbers nor their flags (but
-	 * read-only), and only of the first address space; 0: it did not. */
+	/* When the monitor told; 0: it did not. It tells the slots of the first address space only,
+	 * without numbers, and of the flags only read-only. */
 	uint64_t memslots_inferred_ns;
-	bool are_memslots_known; /* the library told */
+	bool are_memslots_known; /* exactly: the library told */
 	bool has_library;	 /* or once had: who told */
 	bool has_monitor;	 /* the policy names one, which is not in a snapshot's JSON */
 	/* What KVM maps, now and once before; nothing was done to the memory in between. */

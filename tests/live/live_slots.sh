@@ -3,7 +3,7 @@
 # KVM's memslots by QEMU's monitor, of a real QEMU under KVM: thpctl memslots and explain say so and mark it, nothing is
 # nudged by them, and the library in the VMM, where there is one, tells the same and is preferred. That the monitor tells
 # the truth is live_qmp's to show.
-# Alone: QEMU has a second for each answer.
+# Alone: QEMU has a second for all answers.
 # shellcheck disable=SC2317,SC2016  # conditions are called by name; variables are jq's
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/monitored.sh"
 preload=$THPD_BUILD/libthpd-vmm-preload.so
 
-# QEMU maps a memfd of its own a page off; all of it is there.
+# Where QEMU maps a memfd of its own is a matter of chance, and never where it can be huge; all of it is there.
 # shellcheck disable=SC2054  # the commas are QEMU's
 readonly OPTIONS=(-accel kvm -S -m 64M -machine "memory-backend=ram"
 	-object memory-backend-memfd,id=ram,size=64M,share=on,prealloc=on)
@@ -53,6 +53,10 @@ snapshot_has_the_table() {
 		is_equal "$(jq -c '[.inferred, .memslots]' "$T/again")" "$(jq -c '[.inferred, .memslots]' "$T/table")"
 }
 
+nothing_is_off() {
+	ctl explain "$VM_PID" >"$T/explained" && ! grep "slot-not-congruent" "$T/explained"
+}
+
 is_not_known() {
 	! ctl memslots "$VM_PID" >"$T/out" 2>&1 && cat "$T/out" && grep "are not known" "$T/out"
 }
@@ -73,11 +77,11 @@ ok "a QEMU under KVM" start_vm plain "${OPTIONS[@]}"
 ok "without a monitor its memslots are not known" is_not_known
 policy '[QEMU]' "Monitor=$T/vm/%n"
 ok "with one they are inferred" wait_until 30 table_is '.known and .inferred and (.memslots | length) >= 3'
-ok "a moment ago" table_is '.age_ns < 600e9'
+ok "a moment before the last look" table_is '.age_ns | type == "number" and . >= 0 and . < 600e9'
 ok "they are those that the monitor tells" asked_is_the_table
 ok "no number of a slot is made up" table_is 'all(.memslots[]; has("slot") | not)'
 ok "thpctl memslots says who told" shown "Inferred from QEMU's monitor"
-ok "and that the guest's memory is a page off" table_is 'any(.memslots[]; .misaligned_bytes == 2093056 and .bytes > 62000000)'
+ok "and that the guest's memory is off" table_is 'any(.memslots[]; .misaligned_bytes > 0 and .bytes > 62000000)'
 ok "thpctl explain has that, as inferred" wait_until 30 explained "slot-not-congruent (.*, inferred from QEMU's monitor)"
 ok "a snapshot has it" snapshot_has_the_table
 ok "nobody is nudged by what is inferred" is_not_nudged
@@ -90,7 +94,7 @@ policy '[QEMU]' "Monitor=$T/vm/%n"
 ok "a QEMU with the library in it" start_vm library "${OPTIONS[@]}"
 ok "tells by itself" wait_until 30 table_is '.known and (.inferred | not) and all(.memslots[]; has("slot"))'
 ok "what the monitor would" wait_until 30 asked_is_the_table
-ok "and what the library aligned agrees" is_not explained "slot-not-congruent .*"
+ok "and what the library aligned agrees" nothing_is_off
 stop_vm
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 live_end

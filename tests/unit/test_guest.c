@@ -67,8 +67,10 @@ static const char *told(struct bench *b, uint64_t now_ns)
 	qemu_facts_clear(&b->j.facts);
 	assert_int_equal(ARRAY_APPEND(&b->j.facts.map.spans, &b->j.facts.map.n_spans, &span), 0);
 	assert_int_equal(ARRAY_APPEND(&b->j.facts.map.cpus, &b->j.facts.map.n_cpus, &cpu), 0);
+	b->j.want_facts = true;
 	b->j.facts_err = 0;
 	b->j.survey.policy = b->g.snapshot.policy;
+	assert_null(guest_note_monitor(&b->g, &b->j, now_ns));
 	return guest_take_facts(&b->g, &b->j, now_ns);
 }
 
@@ -77,7 +79,8 @@ static const char *refused(struct bench *b, const char *why, uint64_t now_ns)
 	b->j.facts_err = -ENOENT;
 	b->j.facts_why = why;
 	b->j.survey.policy = b->g.snapshot.policy;
-	return guest_take_facts(&b->g, &b->j, now_ns);
+	assert_null(guest_take_facts(&b->g, &b->j, now_ns));
+	return guest_note_monitor(&b->g, &b->j, now_ns);
 }
 
 static bool wants(const struct bench *b, uint64_t now_ns)
@@ -134,6 +137,25 @@ static void what_is_not_told_now_is_kept(void **state)
 	assert_string_equal(refused(b, "gone", 1500 * SECOND), "gone");
 }
 
+/* By whatever it was asked: who is silent is left alone with everything else, too. */
+static void a_silent_monitor_is_asked_of_nothing_for_a_minute(void **state)
+{
+	struct bench *b = *state;
+
+	b->g.snapshot.vm.has_kvm = true;
+	b->j.want_facts = true;
+	assert_string_equal(refused(b, "busy", SECOND), "busy");
+	assert_false(wants(b, 61 * SECOND - 1));
+	assert_false(guest_wants_slots(&b->g, 61 * SECOND - 1));
+	guest_ask_counts(&b->g, &b->j, 61 * SECOND - 1);
+	assert_false(b->j.want_counts_of_monitor);
+	/* Then of everything at once. */
+	assert_true(wants(b, 61 * SECOND));
+	assert_true(guest_wants_slots(&b->g, 61 * SECOND));
+	guest_ask_counts(&b->g, &b->j, 61 * SECOND);
+	assert_true(b->j.want_counts_of_monitor);
+}
+
 /* QEMU answered, but its map is not to be had. */
 static void a_map_that_is_not_known_is_no_empty_one(void **state)
 {
@@ -183,7 +205,8 @@ static const char *sampled(struct bench *b, enum kvm_source source, int err, uin
 	b->j.facts.is_migrating = err == 0 ? ANSWER_NO : ANSWER_UNKNOWN;
 	b->j.facts_err = err;
 	b->j.facts_why = "busy";
-	return guest_take_counts(&b->g, &b->j, now_ns);
+	guest_take_counts(&b->g, &b->j, now_ns);
+	return guest_note_monitor(&b->g, &b->j, now_ns);
 }
 
 static void only_a_vm_has_counts(void **state)
@@ -194,7 +217,7 @@ static void only_a_vm_has_counts(void **state)
 	b->g.snapshot.vm.has_kvm = true;
 	assert_true(guest_wants_counts(&b->g, SECOND));
 	b->j.want_counts = false;
-	assert_null(guest_take_counts(&b->g, &b->j, SECOND));
+	guest_take_counts(&b->g, &b->j, SECOND);
 	assert_true(guest_wants_counts(&b->g, SECOND));
 }
 
@@ -250,18 +273,19 @@ static void give_slot(struct guest *g, uint32_t flags)
 	assert_true(g->snapshot.are_memslots_known);
 }
 
-static const char *told_slots(struct bench *b, int err, const char *why, uint64_t now_ns)
+/* `error`: as of qemu_slots_read(), with `why`. */
+static const char *told_slots(struct bench *b, int error, const char *why, uint64_t now_ns)
 {
 	const struct memslot slot = {.bytes = 1 << 21, .hva = 1 << 21};
 	struct qemu_facts *facts = &b->j.facts;
 
 	qemu_facts_clear(facts);
 	b->j.survey.policy = b->g.snapshot.policy;
-	b->j.survey.geometry.base_shift = 12;
-	b->j.facts_err = err;
-	b->j.facts_why = why;
+	b->g.snapshot.geometry.base_shift = 12;
+	b->j.facts_err = 0;
+	facts->slots_err = error;
 	facts->slots_why = why;
-	if (err == 0 && !why)
+	if (error == 0)
 		assert_int_equal(ARRAY_APPEND(&facts->slots.items, &facts->slots.n, &slot), 0);
 	return guest_take_slots(&b->g, &b->j, now_ns);
 }
@@ -281,16 +305,58 @@ static void a_monitor_is_asked_of_memslots_every_ten_minutes(void **state)
 	assert_int_equal(s->is_migrating, ANSWER_UNKNOWN); /* it does not tell of logs */
 	assert_false(guest_wants_slots(&b->g, 601 * SECOND - 1));
 	assert_true(guest_wants_slots(&b->g, 601 * SECOND));
-	/* One that is busy does not undo them; one that knows none does. */
-	assert_string_equal(told_slots(b, -EBUSY, "busy", 601 * SECOND), "busy");
+	/* What it cannot tell now is kept; that there is none is not asked every minute. */
+	assert_string_equal(told_slots(b, -EAGAIN, "changed", 601 * SECOND), "changed");
 	assert_int_equal(s->memslots_inferred_ns, SECOND);
 	assert_false(guest_wants_slots(&b->g, 661 * SECOND - 1));
 	assert_true(guest_wants_slots(&b->g, 661 * SECOND));
-	assert_null(told_slots(b, -EBUSY, "busy", 661 * SECOND));
-	assert_string_equal(told_slots(b, 0, "none", 721 * SECOND), "none");
+	assert_null(told_slots(b, -EAGAIN, "changed", 661 * SECOND));
+	assert_string_equal(told_slots(b, -ENODATA, "none", 721 * SECOND), "none");
 	assert_false(snapshot_has_memslots(s));
+	assert_false(guest_wants_slots(&b->g, 1321 * SECOND - 1));
+	assert_true(guest_wants_slots(&b->g, 1321 * SECOND));
 	set_monitor(b, "");
 	assert_false(guest_wants_slots(&b->g, 7200 * SECOND));
+}
+
+static void what_was_inferred_grows_old(void **state)
+{
+	struct bench *b = *state;
+	const struct snapshot *s = &b->g.snapshot;
+
+	b->g.snapshot.vm.has_kvm = true;
+	guest_age_slots(&b->g, 7200 * SECOND);
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	guest_age_slots(&b->g, 1801 * SECOND);
+	assert_true(snapshot_has_memslots(s));
+	guest_age_slots(&b->g, 1801 * SECOND + 1);
+	assert_false(snapshot_has_memslots(s));
+	assert_null(told_slots(b, 0, NULL, SECOND));
+	b->g.snapshot.vm.has_kvm = false;
+	guest_age_slots(&b->g, 2 * SECOND);
+	assert_false(snapshot_has_memslots(s));
+	/* The library's are always as of now. */
+	give_slot(&b->g, 0);
+	guest_age_slots(&b->g, 7200 * SECOND);
+	assert_true(s->are_memslots_known);
+}
+
+/* A library that tells and goes, and tells and goes. */
+static void a_library_that_flaps_has_no_monitor_asked_more(void **state)
+{
+	struct bench *b = *state;
+	unsigned int asked = 0;
+
+	b->g.snapshot.vm.has_kvm = true;
+	for (uint64_t t = SECOND; t < 601 * SECOND; t += SECOND) {
+		if (guest_wants_slots(&b->g, t)) {
+			(void)told_slots(b, -EAGAIN, "changed", t);
+			asked++;
+		}
+		give_slot(&b->g, 0);
+		guest_forget_library(&b->g);
+	}
+	assert_int_equal(asked, 10);
 }
 
 static void slots_that_cannot_be_are_not_taken(void **state)
@@ -299,7 +365,7 @@ static void slots_that_cannot_be_are_not_taken(void **state)
 
 	assert_null(told_slots(b, 0, NULL, SECOND));
 	qemu_facts_clear(&b->j.facts);
-	b->j.facts.slots_why = NULL;
+	b->j.facts.slots_err = 0;
 	b->j.facts.slots.items = calloc(1, sizeof(struct memslot));
 	b->j.facts.slots.n = 1; /* empty */
 	assert_string_equal(guest_take_slots(&b->g, &b->j, 2 * SECOND),
@@ -320,6 +386,11 @@ static void memslots_of_another_monitor_are_forgotten(void **state)
 	(void)strcpy(b->j.survey.policy.monitor, "/run/%n");
 	assert_null(guest_take_slots(&b->g, &b->j, 2 * SECOND));
 	assert_true(guest_wants_slots(&b->g, 2 * SECOND));
+	/* And what it says is news. */
+	assert_string_equal(told_slots(b, -ENODATA, "none", 2 * SECOND), "none");
+	assert_null(told_slots(b, -ENODATA, "none", 3 * SECOND));
+	set_monitor(b, "/run/third");
+	assert_string_equal(told_slots(b, -ENODATA, "none", 4 * SECOND), "none");
 	/* What the library told is not the monitor's. */
 	give_slot(&b->g, 0);
 	set_monitor(b, "/run/%n");
@@ -342,13 +413,14 @@ static void of_memslots_the_library_knows_best(void **state)
 	assert_false(guest_wants_slots(&b->g, 7200 * SECOND));
 	assert_null(told_slots(b, 0, NULL, 7200 * SECOND)); /* was asked before */
 	assert_true(s->are_memslots_known);
-	/* When it goes the monitor is asked at once. */
+	/* When it goes the monitor is asked, a minute after the last time. */
 	guest_forget_library(&b->g);
 	assert_false(snapshot_has_memslots(s));
-	assert_true(guest_wants_slots(&b->g, 2 * SECOND));
-	assert_null(told_slots(b, 0, NULL, 2 * SECOND));
+	assert_false(guest_wants_slots(&b->g, 61 * SECOND - 1));
+	assert_true(guest_wants_slots(&b->g, 61 * SECOND));
+	assert_null(told_slots(b, 0, NULL, 61 * SECOND));
 	guest_forget_library(&b->g);
-	assert_int_equal(s->memslots_inferred_ns, 2 * SECOND);
+	assert_int_equal(s->memslots_inferred_ns, 61 * SECOND);
 }
 
 static bool told_counts(struct bench *b, uint64_t pages_2m, uint64_t now_ns)
@@ -488,6 +560,7 @@ int main(void)
 		TEST(only_where_it_matters),
 		TEST(what_was_told_is_known),
 		TEST(what_is_not_told_now_is_kept),
+		TEST(a_silent_monitor_is_asked_of_nothing_for_a_minute),
 		TEST(a_map_that_is_not_known_is_no_empty_one),
 		TEST(a_guest_without_nodes_is_not_asked_every_minute),
 		TEST(another_monitor_begins_anew),
@@ -495,6 +568,8 @@ int main(void)
 		TEST(two_samples_are_enough),
 		TEST(a_monitor_that_is_silent_is_left_for_a_minute),
 		TEST(a_monitor_is_asked_of_memslots_every_ten_minutes),
+		TEST(what_was_inferred_grows_old),
+		TEST(a_library_that_flaps_has_no_monitor_asked_more),
 		TEST(slots_that_cannot_be_are_not_taken),
 		TEST(memslots_of_another_monitor_are_forgotten),
 		TEST(of_memslots_the_library_knows_best),

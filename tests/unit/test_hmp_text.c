@@ -103,6 +103,31 @@ static void names_are_read_from_the_end(void **state)
 	assert_false(r.is_slot);
 }
 
+/* Whoever wants all slots has to know that there is one more. */
+static void a_slot_that_cannot_be_read_is_noted(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_odd;
+	} cases[] = {
+		{IN_MEMORY("  0-fff (prio 0, ram): m KVM"), false},
+		{IN_MEMORY("  0-fff (prio 0, i/o): m"), false},
+		{IN_MEMORY("  0-fff (prio 0, new): m KVM"), true},
+		{IN_MEMORY("  0-fff (prio 0, ram): \xc3\xa4 KVM"), true},
+		{"FlatView #0\r\n AS \"I/O\", root: io\r\n  0-fff (prio 0, new): m KVM\r\n", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct mtree m = mtree_of(cases[i].text);
+		struct mtree_range r;
+
+		while (mtree_next(&m, &r))
+			;
+		assert_int_equal(m.has_odd_slot, cases[i].is_odd);
+	}
+}
+
 static void what_is_no_range_is_passed_over(void **state)
 {
 	static const char *const texts[] = {
@@ -175,6 +200,7 @@ int main(void)
 		cmocka_unit_test(the_ranges_of_guest_memory_are_told),
 		cmocka_unit_test(kinds_are_told_apart),
 		cmocka_unit_test(names_are_read_from_the_end),
+		cmocka_unit_test(a_slot_that_cannot_be_read_is_noted),
 		cmocka_unit_test(what_is_no_range_is_passed_over),
 		cmocka_unit_test(an_address_is_that_of_the_range),
 		cmocka_unit_test(what_is_no_address_is_none),

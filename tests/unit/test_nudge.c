@@ -155,6 +155,9 @@ static void guards_hold_against_a_wish(void **state)
 	CHECK_GUARD(REASON_USERFAULTFD, s.vm.has_uffd = true);
 	CHECK_GUARD(REASON_DIRTY_LOGGING_ON, s.is_migrating = ANSWER_YES);
 	CHECK_GUARD(REASON_MEMSLOTS_NOT_TOLD, snapshot_forget_memslots(&s));
+	/* By the library, which is not there, whoever else tells. */
+	CHECK_GUARD(REASON_MEMSLOTS_NOT_TOLD, s.are_memslots_known = false,
+		    s.memslots_inferred_ns = 1);
 	CHECK_GUARD(REASON_DIRTY_LOGGING_ON, s.memslots[0].flags = MEMSLOT_LOG_DIRTY);
 }
 

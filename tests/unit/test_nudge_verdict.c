@@ -45,6 +45,33 @@ static void a_sample_from_before_says_nothing(void **state)
 	snapshot_clear(&s);
 }
 
+/* Who tells of memslots changed meanwhile, and with that what is small for ever: nothing came of
+ * the nudge, and nothing that can be judged. */
+static void what_is_explained_otherwise_is_not_judged(void **state)
+{
+	static const struct memslot halves[] = {
+		{0, 16 * BLOCK, BASE, 0, 0, 0},
+		{4096 + (UINT64_C(1) << 32), 16 * BLOCK, BASE + 16 * BLOCK, 0, 1, 0}};
+	struct snapshot s = begin();
+	struct nudge_history h = nudged(&s);
+
+	(void)state;
+	tell(&s, halves, 2);
+	count(&s, 64, NOW + 10 * SECOND);
+	assert_false(observe(&h, &s));
+	assert_false(h.awaits_verdict || h.verdict.is_known || h.verdict.is_vain);
+	/* As before and after, it was in vain. */
+	h = nudged(&s);
+	count(&s, 64, NOW + 10 * SECOND);
+	assert_true(observe(&h, &s));
+	assert_true(h.verdict.is_vain);
+	h = nudged(&s);
+	snapshot_forget_memslots(&s);
+	assert_false(observe(&h, &s));
+	assert_false(h.awaits_verdict || h.verdict.is_known);
+	snapshot_clear(&s);
+}
+
 /* 60 of 64 MiB were small; a tenth of that is 6 MiB. */
 static void a_tenth_is_not_in_vain(void **state)
 {
@@ -179,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_gain_is_told),
 		cmocka_unit_test(a_sample_from_before_says_nothing),
+		cmocka_unit_test(what_is_explained_otherwise_is_not_judged),
 		cmocka_unit_test(a_tenth_is_not_in_vain),
 		cmocka_unit_test(what_was_in_vain_is_not_repeated),
 		cmocka_unit_test(a_guest_that_sleeps_is_waited_for),

@@ -193,6 +193,9 @@ static void a_log_of_most_memory_is_a_migration(void **state)
 
 	(void)state;
 	assert_int_equal(dirty_log_is_on(&s), ANSWER_UNKNOWN);
+	s.memslots_inferred_ns = 1; /* by who knows nothing of logs */
+	assert_int_equal(dirty_log_is_on(&s), ANSWER_UNKNOWN);
+	s.memslots_inferred_ns = 0;
 	s.are_memslots_known = true;
 	assert_int_equal(dirty_log_is_on(&s), ANSWER_NO);
 	assert_int_equal(logging(0, 0, MEMSLOT_READONLY), ANSWER_NO);

@@ -188,6 +188,10 @@ static void laws_of_memslots(void **state)
 	CHECK_BREAKS("nobody told", MEMSLOT(0, 4096, 0, 0, 0, 0), s.are_memslots_known = false);
 	CHECK_BREAKS("both told and inferred", MEMSLOT(0, 4096, 0, 0, 0, 0),
 		     s.memslots_inferred_ns = 1);
+	CHECK_BREAKS("nobody can infer", MEMSLOT(0, 4096, 0, MEMSLOT_LOG_DIRTY, 0, 0),
+		     s.memslots_inferred_ns = 1, s.are_memslots_known = false);
+	CHECK_BREAKS("nobody can infer", MEMSLOT(0, 4096, 0, 0, 0, 1), s.memslots_inferred_ns = 1,
+		     s.are_memslots_known = false);
 	CHECK_BREAKS("memslot is empty", MEMSLOT(0, 0, 0, 0, 0, 0));
 	CHECK_BREAKS("whole pages", MEMSLOT(2048, 4096, 0, 0, 0, 0));
 	CHECK_BREAKS("whole pages", MEMSLOT(0, 4097, 0, 0, 0, 0));

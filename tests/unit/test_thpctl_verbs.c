@@ -185,28 +185,40 @@ static void memslots_that_nobody_tells_are_status_1(void **state)
 	(void)snprintf(line, sizeof(line), "memslots --snapshot=%s", path);
 	assert_run(s, line, EXIT_FAILED, "", "Start the VMM by thpd-run(1)");
 	(void)snprintf(line, sizeof(line), "memslots --json=short --snapshot=%s", path);
-	assert_run(s, line, EXIT_FAILED,
-		   "{\"name\":\"web1\",\"pid\":7,\"known\":false,\"inferred\":false,\"reason\":"
-		   "\"memslots-not-told\","
-		   "\"sentence\":\"In this VMM there is no library that tells thpd the VM's "
-		   "memslots, and can have KVM map memory anew at next to no cost.\",\"cure\":"
-		   "\"Start the VMM by thpd-run(1). For a QEMU without it see thpd.conf(5): "
-		   "Monitor=, by which its memslots are known, and DirtyRate=, which costs the "
-		   "guest more.\",\"memslots\":[]}\n",
-		   "");
+	assert_run(
+		s, line, EXIT_FAILED,
+		"{\"name\":\"web1\",\"pid\":7,\"known\":false,\"inferred\":false,\"reason\":"
+		"\"memslots-not-told\","
+		"\"sentence\":\"No library inside this VMM tells thpd the VM's memslots; it would "
+		"do so, and could have KVM map memory anew at next to no cost.\",\"cure\":"
+		"\"Start the VMM by thpd-run(1). Of a QEMU without it thpd infers the memslots by "
+		"a "
+		"monitor (Monitor= in thpd.conf(5)), and may nudge it by DirtyRate=, which costs "
+		"the "
+		"guest more.\",\"memslots\":[]}\n",
+		"");
+	write_file(path, "{}");
+	assert_run(s, line, EXIT_FAILED, "", "untold.json is no snapshot");
+	assert_int_equal(unlink(path), 0);
+	assert_run(s, line, EXIT_FAILED, "", "untold.json: No such file");
+	assert_run(s, "memslots nobody", EXIT_FAILED, "", "There is no VM 'nobody'.");
+}
+
+static void memslots_that_are_inferred_say_so(void **state)
+{
+	const struct server *s = *state;
+	char path[160], line[256];
+
+	(void)snprintf(path, sizeof(path), "%s/inferred.json", s->directory);
 	write_file(path, INFERRED);
 	(void)snprintf(line, sizeof(line), "memslots --snapshot=%s", path);
 	assert_run(s, line, EXIT_OK,
 		   "SLOT AS GPA SIZE      HVA FLAGS    HUGE\n"
 		   "   -  0 0x0 4.0M 0x201000 readonly no, 4.0K off\n"
 		   "KVM can never map 1 of 1 slots huge (slot-not-congruent; see thpctl explain).\n"
-		   "Inferred from QEMU's monitor 5s ago: ",
+		   "Inferred from QEMU's monitor, at most 5s before the last look: ",
 		   "");
-	write_file(path, "{}");
-	assert_run(s, line, EXIT_FAILED, "", "untold.json is no snapshot");
 	assert_int_equal(unlink(path), 0);
-	assert_run(s, line, EXIT_FAILED, "", "untold.json: No such file");
-	assert_run(s, "memslots nobody", EXIT_FAILED, "", "There is no VM 'nobody'.");
 }
 
 static void collapse_waits_and_judges(void **state)
@@ -345,6 +357,7 @@ int main(void)
 		WITH_SERVER(json_is_handed_on),
 		WITH_SERVER(numa_shows_the_vms_that_are_named),
 		WITH_SERVER(memslots_that_nobody_tells_are_status_1),
+		WITH_SERVER(memslots_that_are_inferred_say_so),
 		WITH_SERVER(collapse_waits_and_judges),
 		WITH_SERVER(a_nudge_waits_and_tells_of_kvm),
 		WITH_SERVER(a_nudge_that_is_refused_says_why),

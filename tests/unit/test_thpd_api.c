@@ -203,6 +203,14 @@ static void test_plan_has_kvms_view(void **state)
 	snapshot_clear(&s);
 }
 
+/* The first finding is. */
+static bool is_inferred(struct json_object *kvm)
+{
+	struct json_object *finding = json_object_array_get_idx(member(kvm, "findings"), 0);
+
+	return json_object_get_boolean(member(finding, "inferred"));
+}
+
 /* What memslots explain is known without a count. */
 static void test_plan_has_findings_without_counts(void **state)
 {
@@ -222,6 +230,12 @@ static void test_plan_has_findings_without_counts(void **state)
 	kvm = member(object, "kvm");
 	assert_string_equal(text(kvm, "source"), "none");
 	assert_int_equal(json_object_array_length(member(kvm, "findings")), 1);
+	assert_false(is_inferred(kvm));
+	json_object_put(object);
+	s.are_memslots_known = false;
+	s.memslots_inferred_ns = 1;
+	object = plan_of(&s);
+	assert_true(is_inferred(member(object, "kvm")));
 	json_object_put(object);
 	snapshot_clear(&s);
 }

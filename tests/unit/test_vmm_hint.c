@@ -51,6 +51,22 @@ static void a_domain_is_asked_through_libvirt(void **state)
 	snapshot_clear(&s);
 }
 
+/* To know the memslots by the monitor is no way to nudge. */
+static void inferred_memslots_nudge_nobody(void **state)
+{
+	struct snapshot s = begin();
+
+	(void)state;
+	s.vm.has_guest_nodes = false;
+	s.memslots_inferred_ns = 1;
+	check_hint(&s, &small, false,
+		   (struct vmm_hint){REASON_THROUGH_LIBVIRT, false, false, true});
+	s.memslots_inferred_ns = 0;
+	s.are_memslots_known = true;
+	check_hint(&s, &small, false, (struct vmm_hint){.reason = REASON_NONE});
+	snapshot_clear(&s);
+}
+
 static void nodes_matter_where_there_are_several(void **state)
 {
 	struct snapshot s = begin();
@@ -109,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_domain_is_asked_through_libvirt),
+		cmocka_unit_test(inferred_memslots_nudge_nobody),
 		cmocka_unit_test(nodes_matter_where_there_are_several),
 		cmocka_unit_test(a_second_monitor_is_enough),
 		cmocka_unit_test(others_are_told_by_their_kind),

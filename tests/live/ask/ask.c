@@ -24,7 +24,7 @@ static void print_map(const struct guest_map *map)
 		printf("cpu %d node %d\n", (int)map->cpus[i].tid, map->cpus[i].guest_node);
 }
 
-static void print_slots(const struct qemu_slots *slots, const char *why)
+static void print_slots(const struct qemu_slots *slots, int error, const char *why)
 {
 	for (size_t i = 0; i < slots->n; i++) {
 		const struct memslot *m = &slots->items[i];
@@ -32,7 +32,7 @@ static void print_slots(const struct qemu_slots *slots, const char *why)
 		printf("slot gpa %" PRIx64 " size %" PRIx64 " hva %" PRIx64 " %s\n", m->gpa,
 		       m->bytes, m->hva, m->flags & MEMSLOT_READONLY ? "readonly" : "rw");
 	}
-	printf("slots %s\n", why ? why : "whole");
+	printf("slots %s\n", error < 0 ? why : "whole");
 }
 
 static void print_facts(const struct qemu_facts *facts)
@@ -41,7 +41,7 @@ static void print_facts(const struct qemu_facts *facts)
 
 	print_map(&facts->map);
 	printf("map %s\n", facts->map_why ? facts->map_why : "whole");
-	print_slots(&facts->slots, facts->slots_why);
+	print_slots(&facts->slots, facts->slots_err, facts->slots_why);
 	printf("migrating %s\n", answer_name(facts->is_migrating));
 	if (facts->balloon_bytes != UINT64_MAX)
 		printf("balloon %" PRIu64 "\n", facts->balloon_bytes);
