@@ -36,6 +36,17 @@ static bool is_shared_file(const struct place_request *q)
 	return (q->flags & ~(MAP_TYPE | SHARED_FLAGS)) == 0 && shmem_is_shared(q);
 }
 
+/* The kernel refuses MAP_FIXED_NOREPLACE beside MAP_SHARED_VALIDATE, which asks for no more than
+ * MAP_SHARED where all other flags are ones that every kernel knows. */
+static int placed_flags(const struct place_request *q)
+{
+	int type = q->flags & MAP_TYPE;
+
+	if (type == MAP_SHARED_VALIDATE)
+		type = MAP_SHARED;
+	return (q->flags & ~MAP_TYPE) | type | MAP_FIXED_NOREPLACE;
+}
+
 static void *map_in_room(const struct place_request *q, const struct congruent_mapping *m,
 			 uint64_t alignment, uint64_t page_bytes)
 {
@@ -49,7 +60,7 @@ static void *map_in_room(const struct place_request *q, const struct congruent_m
 	if (room == MAP_FAILED || munmap(room, room_bytes) < 0)
 		return NULL;
 	at = (void *)(uintptr_t)congruent_start(m, alignment, (uintptr_t)room);
-	got = raw_mmap(at, q->bytes, q->prot, q->flags | MAP_FIXED_NOREPLACE, q->fd, q->offset);
+	got = raw_mmap(at, q->bytes, q->prot, placed_flags(q), q->fd, q->offset);
 	if (got == MAP_FAILED)
 		return NULL;
 	if (got != at) { /* a kernel before 4.17 takes the address as a hint */
