@@ -117,14 +117,23 @@ static int map_at(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes, in
 	return 0;
 }
 
-int memstate_map_anon(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes)
+static int map_without_file(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes, int flags)
 {
-	int r = map_at(ret_map, bytes, skew_bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		       0);
+	int r = map_at(ret_map, bytes, skew_bytes, MAP_ANONYMOUS | flags, -1, 0);
 
 	if (r == 0)
 		ret_map->fd = -EBADF;
 	return r;
+}
+
+int memstate_map_anon(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes)
+{
+	return map_without_file(ret_map, bytes, skew_bytes, MAP_PRIVATE | MAP_NORESERVE);
+}
+
+int memstate_map_shared_anon(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes)
+{
+	return map_without_file(ret_map, bytes, skew_bytes, MAP_SHARED);
 }
 
 int memstate_map_fd(memstate_map *ret_map, int fd, uint64_t offset, uint64_t bytes,

@@ -20,7 +20,7 @@
 typedef struct memstate_map {
 	uint8_t *addr; /* NULL: nothing mapped */
 	uint64_t bytes;
-	int fd; /* owned memfd, -EBADF for anonymous memory */
+	int fd; /* owned memfd, -EBADF for memory without a file */
 } memstate_map;
 
 #define MEMSTATE_MAP_INIT                                       \
@@ -65,6 +65,8 @@ uint64_t memstate_block_bytes(void);
  * never merges with a neighbour. MADV_HUGEPAGE is not advised. Pages are not touched. */
 int memstate_map_memfd(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes);
 int memstate_map_anon(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes);
+/* Shared, without a file of ours. */
+int memstate_map_shared_anon(memstate_map *ret_map, uint64_t bytes, uint64_t skew_bytes);
 /* Maps fd at offset with mmap() flags (MAP_SHARED or MAP_PRIVATE); the map gets its own dup of fd.
  */
 int memstate_map_fd(memstate_map *ret_map, int fd, uint64_t offset, uint64_t bytes,

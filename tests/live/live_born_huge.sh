@@ -10,6 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 MIB=256
 PID=''
 RUN=()
+readonly TCG=(-accel 'tcg,tb-size=32') KVM=(-accel kvm -cpu max)
+ACCEL=("${TCG[@]}")
 
 test_cleanup() {
 	end_vm
@@ -30,7 +32,7 @@ begin_vm() {
 	local memory=$1
 	shift
 	rm -f "$T/qmp"
-	"${RUN[@]}" qemu-system-x86_64 -nodefaults -no-user-config -display none -S -accel tcg,tb-size=32 -machine pc,memory-backend=ram \
+	"${RUN[@]}" qemu-system-x86_64 -nodefaults -no-user-config -display none -S "${ACCEL[@]}" -machine pc,memory-backend=ram \
 		-m "${MIB}M" -object "$memory,id=ram,size=${MIB}M" -qmp "unix:$T/qmp,server=on,wait=off" "$@" 2>"$T/vm.err" &
 	PID=$!
 	wait_until 60 answers || { cat "$T/vm.err"; return 1; }
@@ -51,6 +53,16 @@ all_is_huge() {
 
 nothing_is_there() {
 	is_equal "$(ram_kb Rss)" 0
+}
+
+# QEMU 10 has a memfd for it.
+ram_has_no_file() {
+	grep -qF '/dev/zero (deleted)' "/proc/$PID/maps"
+}
+
+kvm_makes_a_vm() {
+	[ "$(timeout 30 qemu-system-x86_64 -nodefaults -no-user-config -display none -S "${KVM[@]}" -machine pc -qmp stdio 2>/dev/null \
+		<<<'{"execute":"qmp_capabilities"}{"execute":"quit"}' | grep -c '"return"')" = 2 ]
 }
 
 is_silent() {
@@ -135,6 +147,25 @@ end_vm
 rm "$shm/ram"
 is_not_filled "reserve=off" $memfd,reserve=off
 is_not_filled "private memory of a file" "memory-backend-file,share=off,mem-path=$shm/ram"
+no_file='memory-backend-ram,share=on'
+ok "memory without a file, without KVM: QEMU starts" begin_vm $no_file
+if ram_has_no_file; then
+	ok "memory without a file, without KVM: nothing of it is there yet" nothing_is_there
+else
+	skip "memory without a file, without KVM" "this QEMU has a file for it"
+fi
+end_vm
+if kvm_makes_a_vm; then
+	ACCEL=("${KVM[@]}")
+	is_born_huge "memory without a file, with KVM" $no_file
+	end_vm
+	is_born_huge "memory without a file, with KVM, bound to a node" $no_file,host-nodes=0,policy=bind
+	end_vm
+	is_not_filled "memory without a file, with KVM, reserve=off" $no_file,reserve=off
+	ACCEL=("${TCG[@]}")
+else
+	skip "memory without a file, with KVM" "KVM makes no VM here"
+fi
 mkdir "$T/small"
 if mount -t tmpfs -o size=64M none "$T/small" 2>/dev/null; then
 	ok "a file system that is too small: QEMU starts" begin_vm "memory-backend-file,share=on,mem-path=$T/small/ram"

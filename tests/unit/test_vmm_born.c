@@ -226,10 +226,41 @@ static void the_helpers_are_no_threads_of_the_vmm(void **state)
 	memstate_unmap(&later);
 }
 
+/* A database shares such with its children, in a script that starts a VMM or elsewhere. */
+static void memory_without_a_file_waits_for_kvm(void **state)
+{
+	memstate_map m = MEMSTATE_MAP_INIT;
+
+	(void)state;
+	assert_int_equal(memstate_map_shared_anon(&m, BLOCKS * BLOCK, 0), 0);
+	say_mapped(&m, SHARED | MAP_ANONYMOUS);
+	born_before_thread();
+	memslot(KVM_SET_USER_MEMORY_REGION, m.addr + m.bytes, BLOCK);
+	assert_int_equal(memstate_count_present(0, m.addr, m.bytes), 0);
+	memslot(KVM_SET_USER_MEMORY_REGION, m.addr + BLOCK, PAGE);
+	assert_int_equal(huge_blocks(&m), BLOCKS);
+	memstate_unmap(&m);
+}
+
+/* The kernel looks at neither descriptor nor offset. */
+static void memory_without_a_file_has_no_offset(void **state)
+{
+	const struct place_request q = {NULL, BLOCKS * BLOCK, SHARED | MAP_ANONYMOUS, 0, PAGE};
+	memstate_map m = MEMSTATE_MAP_INIT;
+
+	(void)state;
+	assert_int_equal(memstate_map_shared_anon(&m, q.bytes, 0), 0);
+	born_mapped(&q, m.addr);
+	memslot(KVM_SET_USER_MEMORY_REGION, m.addr, m.bytes);
+	assert_int_equal(huge_blocks(&m), BLOCKS);
+	memstate_unmap(&m);
+}
+
 static void is_left_alone(memstate_map *m, int prot, int flags)
 {
 	say_mapped(m, prot, flags);
 	born_before_thread();
+	memslot(KVM_SET_USER_MEMORY_REGION, m->addr, m->bytes);
 	assert_int_equal(memstate_count_present(0, m->addr, m->bytes), 0);
 	memstate_unmap(m);
 }
@@ -247,7 +278,13 @@ static void other_memory_is_left_alone(void **state)
 	m = fresh(PAGE);
 	is_left_alone(&m, SHARED);
 	assert_int_equal(memstate_map_anon(&m, BLOCKS * BLOCK, 0), 0);
-	is_left_alone(&m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS);
+	is_left_alone(&m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+	assert_int_equal(memstate_map_shared_anon(&m, BLOCKS * BLOCK, 0), 0);
+	is_left_alone(&m, SHARED | MAP_ANONYMOUS | MAP_NORESERVE);
+	assert_int_equal(memstate_map_shared_anon(&m, BLOCKS * BLOCK, 0), 0);
+	is_left_alone(&m, SHARED | MAP_ANONYMOUS | MAP_HUGETLB);
+	assert_int_equal(memstate_map_shared_anon(&m, BLOCKS * BLOCK, PAGE), 0);
+	is_left_alone(&m, SHARED | MAP_ANONYMOUS);
 }
 
 static void what_is_gone_is_forgotten(void **state)
@@ -337,6 +374,8 @@ int main(void)
 		cmocka_unit_test(the_child_of_a_fork_fills_nothing),
 		cmocka_unit_test(a_memslot_of_any_thread_counts),
 		cmocka_unit_test(the_helpers_are_no_threads_of_the_vmm),
+		cmocka_unit_test(memory_without_a_file_waits_for_kvm),
+		cmocka_unit_test(memory_without_a_file_has_no_offset),
 		cmocka_unit_test(other_memory_is_left_alone),
 		cmocka_unit_test(what_is_gone_is_forgotten),
 		cmocka_unit_test(a_full_table_costs_only_those_that_do_not_fit),

@@ -125,6 +125,33 @@ static void other_sizes_of_a_file_agree_modulo_a_huge_page(void **state)
 	close(fd);
 }
 
+/* The kernel looks at neither descriptor nor offset; the memory begins where the mapping does. */
+static void shared_memory_without_a_file_has_no_offset(void **state)
+{
+	const uint64_t sizes[] = {GIB, 3 * GIB, 6 * MIB};
+	int fd = memory_file(0);
+	uint8_t byte = 1;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		const struct place_request q = {NULL,
+						sizes[i / 2],
+						RW,
+						MAP_SHARED | MAP_ANONYMOUS,
+						i % 2 ? fd : -1,
+						i % 2 ? (off_t)MIB : 0};
+		uint8_t *got = place_aligned(&q);
+
+		assert_non_null(got);
+		assert_int_equal((uintptr_t)got % (q.bytes % GIB ? 2 * MIB : GIB), 0);
+		got[0] = 17;
+		got[q.bytes - 1] = 71;
+	}
+	assert_int_equal(pread(fd, &byte, 1, (off_t)MIB), 1);
+	assert_int_equal(byte, 0);
+	close(fd);
+}
+
 static void flags_that_choose_no_address_are_no_obstacle(void **state)
 {
 	const int flags[] = {MAP_SHARED | MAP_NORESERVE, MAP_SHARED | MAP_POPULATE | MAP_NONBLOCK,
@@ -276,6 +303,9 @@ static void an_address_is_the_callers(void **state)
 		q.addr = NULL;
 		if (flags[i])
 			assert_not_placed(&q);
+		q.flags |= MAP_ANONYMOUS;
+		if (flags[i])
+			assert_not_placed(&q);
 	}
 	close(fd);
 }
@@ -302,6 +332,8 @@ static void what_is_small_is_left_alone(void **state)
 	(void)state;
 	assert_left_alone(&q);
 	q.bytes = PAGE;
+	assert_left_alone(&q);
+	q.flags |= MAP_ANONYMOUS;
 	assert_left_alone(&q);
 	close(q.fd);
 }
@@ -371,6 +403,8 @@ static void what_fails_fails_as_without(void **state)
 		struct place_request q;
 		int error;
 	} failing[] = {
+		{{NULL, GIB, RW, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0}, EINVAL},
+		{{NULL, GIB, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 17}, EINVAL},
 		{of_file(closed, GIB, 0), EBADF},
 		{of_file(-1, GIB, 0), EBADF},
 		{of_file(readable, GIB, 0), EACCES},
@@ -394,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_gigabytes_of_a_file_agree_modulo_one),
 		cmocka_unit_test(other_sizes_of_a_file_agree_modulo_a_huge_page),
+		cmocka_unit_test(shared_memory_without_a_file_has_no_offset),
 		cmocka_unit_test(flags_that_choose_no_address_are_no_obstacle),
 		cmocka_unit_test(a_reservation_with_a_guard_page_is_aligned),
 		cmocka_unit_test(short_of_a_gigabyte_of_room_it_is_a_huge_page),

@@ -5,12 +5,15 @@
  * it was given a policy, and last. So what is mapped is remembered, and populated
  *
  * - when the thread that mapped it starts another one. vCPUs are threads, under KVM and TCG alike,
- *   and whoever maps, binds, and then starts them in one thread is never met in between;
+ *   and whoever maps, binds, and then starts them in one thread is never met in between. Not memory
+ *   without a file: programs of all kinds share such with their children, and more of it than they
+ *   use, and a script that starts a VMM may well start one of them;
  * - when it becomes a memslot of KVM, whoever mapped it: that is for memory that is added later.
  *
  * Missed, and thus used as ever: memory added later without KVM, until the thread that mapped it
- * starts another; memory of a VMM without threads. Left out: what is mapped with MAP_NORESERVE,
- * which says that it is not to be filled (QEMU: reserve=off, as for virtio-mem).
+ * starts another; memory of a VMM without threads; without KVM, memory without a file. Left out:
+ * what is mapped with MAP_NORESERVE, which says that it is not to be filled (QEMU: reserve=off, as
+ * for virtio-mem).
  *
  * The table has no lock, so that a fork or a signal in between leaves nobody waiting: a slot is
  * taken by one exchange of its state. A thread is known by its kernel id, which the child of a fork
@@ -43,7 +46,7 @@ enum { SLOT_FREE, SLOT_BUSY, SLOT_READY };
 
 struct candidate {
 	atomic_int state;
-	_Atomic pid_t owner;
+	_Atomic pid_t owner; /* 0: no thread, it waits for KVM */
 	_Atomic uintptr_t start, end;
 };
 
@@ -143,7 +146,7 @@ static void candidate_free(struct candidate *c)
 	born.count--;
 }
 
-static bool candidate_add(uintptr_t start, uintptr_t end)
+static bool candidate_add(pid_t owner, uintptr_t start, uintptr_t end)
 {
 	for (size_t i = 0; i < MAX_CANDIDATES; i++) {
 		struct candidate *c = &born.candidates[i];
@@ -152,7 +155,7 @@ static bool candidate_add(uintptr_t start, uintptr_t end)
 		if (!atomic_compare_exchange_strong(&c->state, &free, SLOT_BUSY))
 			continue;
 		born.count++;
-		c->owner = (pid_t)syscall(SYS_gettid);
+		c->owner = owner;
 		c->start = start;
 		c->end = end;
 		c->state = SLOT_READY;
@@ -197,7 +200,14 @@ static void populate_wanted(const struct wanted *w)
 static bool is_candidate(const struct place_request *q, const void *got)
 {
 	return q->bytes >= CONGRUENT_2M && (q->prot & PROT_WRITE) && !(q->flags & MAP_NORESERVE) &&
-	       shmem_is_shared(q) && ((uintptr_t)got - (uintptr_t)q->offset) % CONGRUENT_2M == 0;
+	       shmem_is_shared(q) && ((uintptr_t)got - shmem_offset(q)) % CONGRUENT_2M == 0;
+}
+
+static bool remember(const struct place_request *q, uintptr_t start)
+{
+	pid_t owner = shmem_is_anonymous(q) ? 0 : (pid_t)syscall(SYS_gettid);
+
+	return candidate_add(owner, start, start + q->bytes);
 }
 
 void born_mapped(const struct place_request *q, void *got)
@@ -207,7 +217,7 @@ void born_mapped(const struct place_request *q, void *got)
 	if (!born.is_on || got == MAP_FAILED)
 		return;
 	born_unmapped(got, q->bytes);
-	if (is_candidate(q, got) && !candidate_add((uintptr_t)got, (uintptr_t)got + q->bytes))
+	if (is_candidate(q, got) && !remember(q, (uintptr_t)got))
 		say_once("guest memory is not all huge: ", "too many mappings at once");
 	errno = saved;
 }

@@ -17,7 +17,7 @@
 #include "place.h"
 #include "shmem.h"
 
-enum { SHARED_FLAGS = MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_LOCKED };
+enum { SHARED_FLAGS = MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_LOCKED };
 
 static void *raw_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
@@ -31,7 +31,7 @@ static bool is_reservation(const struct place_request *q)
 	       (q->flags & ~MAP_NORESERVE) == (MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
-static bool is_shared_file(const struct place_request *q)
+static bool is_shared_memory(const struct place_request *q)
 {
 	return (q->flags & ~(MAP_TYPE | SHARED_FLAGS)) == 0 && shmem_is_shared(q);
 }
@@ -72,7 +72,7 @@ static void *map_in_room(const struct place_request *q, const struct congruent_m
 
 void *place_aligned(const struct place_request *q)
 {
-	struct congruent_mapping m = {.bytes = q->bytes, .offset = (uint64_t)q->offset};
+	struct congruent_mapping m = {.bytes = q->bytes, .offset = shmem_offset(q)};
 	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	int saved = errno;
 	void *got = NULL;
@@ -80,7 +80,7 @@ void *place_aligned(const struct place_request *q)
 	if (q->addr || q->bytes < CONGRUENT_2M)
 		return NULL;
 	m.is_reservation = is_reservation(q);
-	if (m.is_reservation || is_shared_file(q))
+	if (m.is_reservation || is_shared_memory(q))
 		for (uint64_t a = congruent_alignment(&m, page_bytes); a && !got;
 		     a = congruent_next(a))
 			got = map_in_room(q, &m, a, page_bytes);

@@ -12,10 +12,26 @@ static bool is_tmpfs(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
-bool shmem_is_shared(const struct place_request *q)
+static bool is_file(const struct place_request *q)
 {
 	int type = q->flags & MAP_TYPE;
 
-	return (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && q->fd >= 0 &&
-	       q->offset >= 0 && is_tmpfs(q->fd);
+	return (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) && !(q->flags & MAP_ANONYMOUS) &&
+	       q->fd >= 0 && q->offset >= 0 && is_tmpfs(q->fd);
+}
+
+bool shmem_is_shared(const struct place_request *q)
+{
+	return shmem_is_anonymous(q) || is_file(q);
+}
+
+bool shmem_is_anonymous(const struct place_request *q)
+{
+	return (q->flags & MAP_TYPE) == MAP_SHARED &&
+	       (q->flags & (MAP_ANONYMOUS | MAP_HUGETLB)) == MAP_ANONYMOUS;
+}
+
+uint64_t shmem_offset(const struct place_request *q)
+{
+	return shmem_is_anonymous(q) ? 0 : (uint64_t)q->offset;
 }

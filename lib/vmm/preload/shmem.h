@@ -2,9 +2,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "place.h"
 
-/* Whether a file in the memory of a tmpfs is mapped, as memfd and /dev/shm are, and shared: what
- * the kernel may map by huge pages of shared memory. hugetlb has a file system of its own. */
+/* What the kernel may map by huge pages of shared memory: a file in the memory of a tmpfs, as memfd
+ * and /dev/shm are, mapped shared; or shared memory without a file. hugetlb is neither. */
 bool shmem_is_shared(const struct place_request *q);
+
+/* Without a file. The kernel looks at neither descriptor nor offset then. */
+bool shmem_is_anonymous(const struct place_request *q);
+
+/* Of shared memory, where in its file the mapping starts. */
+uint64_t shmem_offset(const struct place_request *q);
