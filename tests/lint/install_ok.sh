@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `make install` installs these files and no others, and those that name a place or a version name the right one; the
-# example of thpd-vmm(3) builds with what is installed; the completions know every option and verb that `thpctl --help`
+# example of thpd-vmm(3) builds with what is installed; what is loaded into a VMM brings no other library with it, and
+# AppArmor's parser takes the lines that let it be loaded; the completions know every option and verb that `thpctl --help`
 # names, and no others.
 # shellcheck disable=SC2317  # functions are called by name
 set -u
@@ -65,6 +66,31 @@ check_example() {
 		<(nm -Dj --defined-only "$root$prefix/lib/libthpd-vmm.so" | sed -n 's/@@.*//p' | grep '^[a-z]' | sort))"
 }
 
+# A VMM has libraries of its own, in versions of its own. glibc before 2.34 is in several files.
+check_needed() {
+	local root=$1 prefix=$2 name=$3 so needed
+	for so in libthpd-vmm-preload.so libthpd-vmm.so.0; do
+		needed=$(needed_of "$root$prefix/lib/$so")
+		verdict "$name: $so needs libc" "$(grep -q '^libc\.so' <<<"$needed" || echo "it needs: $needed")"
+		verdict "$name: $so needs nothing else" "$(grep -vE '^(libc|libpthread|libdl|ld-linux.*)\.so' <<<"$needed")"
+	done
+}
+
+# What is wrong. The parser warns of a kernel without AppArmor as well, and succeeds.
+parse_apparmor() {
+	printf 'profile thpd-test /nowhere {\n  #include "%s"\n}\n' "$1" >"$tmp/profile"
+	apparmor_parser -Q -K -S "$tmp/profile" >"$tmp/parsed" 2>"$tmp/said" || { echo "status $?" && cat "$tmp/said"; }
+}
+
+check_apparmor() {
+	local text="$3: the lines for AppArmor can be parsed"
+	if ! command -v apparmor_parser >/dev/null; then
+		skip "$text" "apparmor_parser is missing"
+		return
+	fi
+	verdict "$text" "$(parse_apparmor "$1$2/share/doc/thpd/apparmor/thpd-vmm-preload")"
+}
+
 check_install() {
 	local prefix=$1 unitdir=$2 root=$tmp/root$1 name="install to prefix=$1" text file pc
 	mkdir -p "$root"
@@ -94,6 +120,8 @@ check_install() {
 		"$(diff <(printf '%s\n' "thpd $version" "thpctl $version" "thpd-run $version") <("$root$prefix/sbin/thpd" --version
 			"$root$prefix/bin/thpctl" --version; "$root$prefix/bin/thpd-run" --version))"
 	check_example "$root" "$prefix" "$name"
+	check_needed "$root" "$prefix" "$name"
+	check_apparmor "$root" "$prefix" "$name"
 	echo '# mine' >"$root/etc/thpd/thpd.conf"
 	install_to "$root" "$prefix" "$unitdir" >/dev/null 2>&1
 	verdict "$name: a second time leaves the administrator's file alone" \
