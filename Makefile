@@ -27,7 +27,8 @@ B := build/$(MODE)
 BUILD_DEPS := build-essential pkg-config libsystemd-dev libiniparser-dev libjson-c-dev libsmartcols-dev \
 	liburing-dev libnuma-dev
 TEST_DEPS := clang libclang-rt-14-dev llvm libcmocka-dev clang-format cppcheck qemu-system-x86 seabios ipxe-qemu \
-	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd xfsprogs e2fsprogs acl attr
+	busybox-static cpio kmod socat jq strace procps util-linux man-db systemd git zstd xfsprogs e2fsprogs acl attr \
+	musl-tools
 LAB_DEPS := mmdebstrap e2fsprogs xz-utils debian-archive-keyring
 
 # $(call install_missing,packages): asks the network only if one is missing

@@ -5,6 +5,7 @@
 #include "thpd-vmm.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -15,10 +16,28 @@
 /* Of libthpd-vmm-preload.so, where that is loaded: else NULL, in a static program always. */
 __attribute__((weak, visibility("default"))) void thpd_vmm_preload_yield(void);
 
+/* As the C library's own ioctl() has it: musl's takes an int, as POSIX does. */
+#ifdef __GLIBC__
+typedef unsigned long ioctl_request;
+#else
+typedef int ioctl_request;
+#endif
+
 struct thpd_vmm {
 	struct registry registry;
 	struct uplink uplink;
 };
+
+static int ask(int fd, unsigned long request, ...)
+{
+	void *argument;
+	va_list rest;
+
+	va_start(rest, request);
+	argument = va_arg(rest, void *);
+	va_end(rest);
+	return ioctl(fd, (ioctl_request)request, argument);
+}
 
 int thpd_vmm_new(struct thpd_vmm **ret)
 {
@@ -28,7 +47,7 @@ int thpd_vmm_new(struct thpd_vmm **ret)
 	errno = saved;
 	if (!v)
 		return -ENOMEM;
-	registry_init(&v->registry, ioctl);
+	registry_init(&v->registry, ask);
 	e = uplink_init(&v->uplink, &v->registry);
 	if (e < 0) {
 		registry_done(&v->registry);

@@ -9,6 +9,7 @@ set -u
 umask 022
 cd "$(dirname "$0")/../.." || exit 1
 . tests/lint/tap.sh.inc
+. tests/lint/example.sh.inc
 build=${THPD_BUILD:-build/release}
 version=$(sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG | head -n 1)
 tmp=$(mktemp -d) || exit 1
@@ -38,11 +39,6 @@ install_to() {
 		MODE="${build##*/}" DESTDIR="$1" prefix="$2" unitdir="$3" install
 }
 value_of() { sed -n "s/^$2[=:] *//p" "$1"; }
-
-# The program among the EXAMPLES of thpd-vmm(3), as it is read there.
-write_example() {
-	awk '/^\.EX/ { inside = 1; next } /^\.EE/ { inside = 0 } inside' man/thpd-vmm.3 | sed 's/\\-/-/g; s/\\e/\\/g'
-}
 
 # build_example ROOT PREFIX WORD...: with the words, and what pkg-config says of the installed library
 build_example() {
