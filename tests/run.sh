@@ -31,7 +31,7 @@ programs_of() {
 	fuzz) for f in tests/fuzz/fuzz_*.c; do [ -e "$f" ] && echo "$build/${f%.c}"; done ;;
 	# The longest first, so that none of them is left over at the end.
 	live)
-		printf 'tests/live/live_%s.sh\n' realign_ext4 prepare realign_copy preload dax inject vmm_socket
+		printf 'tests/live/live_%s.sh\n' realign_ext4 prepare realign_copy starts preload dax inject vmm_socket
 		ls tests/live/live_*.sh
 		;;
 	*) echo "$1" ;;

@@ -11,7 +11,7 @@
 #     D  private anonymous memory, preallocated while huge pages are off
 #     E  a file on /dev/shm, mapped as C is, preallocated
 #     F  a memfd as C, preallocated
-#                                    GUEST_WRAP: a command in front of QEMU that executes it;
+#                                    GUEST_QEMU: QEMU; GUEST_WRAP: a command in front of it that executes it;
 #                                    GUEST_OPTIONS: more options of QEMU; GUEST_WORDS: for the guest's init
 #   wait_serial NAME REGEX SECONDS, guest_passes NAME, guest_mismatches NAME, guest_is_healthy NAME,
 #   guest_is_alive NAME, guest_say NAME WORD, qmp NAME JSON, background_snapshot NAME,
@@ -29,6 +29,7 @@ GUESTS_BUILD=''
 GUESTS_SHM=''
 GUESTS_ACCEL=''
 GUESTS_TAG=''
+GUEST_QEMU=(qemu-system-x86_64)
 GUEST_WRAP=()
 GUEST_OPTIONS=()
 GUEST_WORDS=''
@@ -60,7 +61,7 @@ guests_match() {
 
 # The words that both the probe and the guests put on QEMU's command line.
 qemu_common() {
-	printf '%s\n' qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+	printf '%s\n' "${GUEST_QEMU[@]}" -nodefaults -no-user-config -display none -no-reboot \
 		-machine pc -smp 1 \
 		-kernel "$GUESTS_BUILD/vmlinuz" -initrd "$GUESTS_BUILD/initrd.cpio"
 }

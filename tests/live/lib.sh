@@ -8,6 +8,7 @@
 #   is_not COMMAND..., is_equal A B, exits_with STATUS COMMAND..., complains_of WORDS COMMAND...
 #   wait_until SECONDS COMMAND...    polls; no test sleeps for luck
 #   start_thpd [OPTION...], stop_thpd, thpd_is_alive, ctl VERB..., vm_field PID FIELD
+#   lab_qemu                         prints its words
 #   start_holder NAME OPTION..., holder NAME COMMAND..., stop_holder NAME, holder_huge NAME
 #
 # A test with more to tidy up defines test_cleanup.  It owns only processes that it started itself, and everything it writes is below $T.
@@ -211,6 +212,13 @@ share_is_at_least() {
 }
 
 # --- helper programs -----------------------------------------------------------------------------
+
+# The words of the lab's newer QEMU, one a line; none where it is not there.
+lab_qemu() {
+	local usr=$LIVE_DIR/../../build/lab/qemu/usr
+	[ ! -x "$usr/bin/qemu-system-x86_64" ] ||
+		printf '%s\n' "$usr/bin/qemu-system-x86_64" -L "$usr/share/qemu" -L /usr/share/seabios -L /usr/share/qemu
+}
 
 is_sanitized() {
 	grep -qaE "__(a|t)san_init" "$1"

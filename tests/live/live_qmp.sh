@@ -250,14 +250,13 @@ live_begin qemu-system-x86_64 socat setpriv
 mkdir "$T/vm"
 
 try_version "QEMU 7.2" q35 pc pc-i440fx-3.1
-new=$here/../../build/lab/qemu/usr
-if [ -x "$new/bin/qemu-system-x86_64" ]; then
-	QEMU=("$new/bin/qemu-system-x86_64" -L "$new/share/qemu" -L /usr/share/seabios -L /usr/share/qemu)
+mapfile -t QEMU < <(lab_qemu)
+if [ ${#QEMU[@]} -gt 0 ]; then
 	try_version "QEMU of the lab" q35 pc
-	QEMU=(qemu-system-x86_64)
 else
 	skip "QEMU of the lab" "make lab"
 fi
+QEMU=(qemu-system-x86_64)
 
 start_vm -machine q35 -m 256M
 ok "a guest without nodes has no map" has_no_map

@@ -31,7 +31,7 @@
 #include "slot_sum.h"
 #include "wire.h"
 
-enum { ANSWERED = 1, DEADLINE_MS = 60000, VMMS = 8 };
+enum { ANSWERED = 1, DEADLINE_MS = 60000, VMMS = 512 };
 
 struct table {
 	bool is_there, is_whole;
