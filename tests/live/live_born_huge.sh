@@ -175,6 +175,21 @@ else
 	skip "a file system that is too small" "no right to mount"
 fi
 
+# refused ERRNO REASON: the kernel's answer to each collapse, by a filter of system calls
+refused() {
+	RUN=("$(helper refuse)" "$1" "$thpd_run" --populate --)
+	ok "$2: QEMU starts" begin_vm "$memfd"
+	ok "$2: nothing is huge" is_equal "$(ram_kb ShmemPmdMapped)" 0
+	ok "$2: it says so, once" says_once "guest memory is not all huge: $2"
+	ok "$2: it says nothing else" is_equal "$(wc -l <"$T/vm.err")" 1
+	end_vm
+}
+
+refused 12 'no huge pages are free'
+refused 16 'the memory limit of its cgroup is reached'
+refused 11 'some of its pages are held by others'
+refused 22 'the kernel does not collapse shared memory'
+
 # --- thpd-run ------------------------------------------------------------------------------------
 
 ok "it keeps what is preloaded, and what is populated" is_equal \
