@@ -57,6 +57,17 @@ nothing_is_off() {
 	ctl explain "$VM_PID" >"$T/explained" && ! grep "slot-not-congruent" "$T/explained"
 }
 
+# What lies in no whole block of its slot: up to 768 KiB, where the first MiB of a PC is cut up, and from 1 to 2 MiB.
+# The last MiB is in no whole block of QEMU's mapping either, and told as that.
+head_and_tail_are_told() { # INFERRED TEXT
+	ctl explain "$VM_PID" --json | jq -ce '.kvm.findings' >"$T/found" &&
+		jq -e --argjson inferred "$1" 'any(.[]; .reason == "slot-head-tail" and .bytes == (768 + 1024) * 1024 and
+			.inferred == $inferred)' "$T/found" && explained "slot-head-tail (1.8M$2)" && explained 'hva-too-short (1.0M)' &&
+		return
+	cat "$T/found"
+	return 1
+}
+
 is_not_known() {
 	! ctl memslots "$VM_PID" >"$T/out" 2>&1 && cat "$T/out" && grep "are not known" "$T/out"
 }
@@ -95,6 +106,20 @@ ok "a QEMU with the library in it" start_vm library "${OPTIONS[@]}"
 ok "tells by itself" wait_until 30 table_is '.known and (.inferred | not) and all(.memslots[]; has("slot"))'
 ok "what the monitor would" wait_until 30 asked_is_the_table
 ok "and what the library aligned agrees" nothing_is_off
+stop_vm
+
+# shellcheck disable=SC2054  # the commas are QEMU's
+readonly ODD=(-accel kvm -S -m 65M -machine memory-backend=ram)
+ok "a QEMU with the library, whose memory ends within a block" start_vm odd "${ODD[@]}" \
+	-object memory-backend-memfd,id=ram,size=65M,share=on,prealloc=on
+ok "what is in no whole block of a slot is told" wait_until 30 head_and_tail_are_told false ''
+ok "a slot that has none is named" shown 'no, too short'
+ok "and nothing is said to be off" nothing_is_off
+stop_vm
+VM_WRAP=()
+ok "one without" start_vm file "${ODD[@]}" \
+	-object "memory-backend-file,id=ram,size=65M,share=on,prealloc=on,align=2M,mem-path=$(scratch_shm)/ram"
+ok "the same is told, as inferred" wait_until 30 head_and_tail_are_told true ", inferred from QEMU's monitor"
 stop_vm
 ok "thpd stops on SIGTERM with status 0" stop_thpd
 live_end
