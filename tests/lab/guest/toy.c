@@ -9,12 +9,14 @@
  *   update   the same, each word checked before
  *   check    each word
  *   execute  nothing but a return, once in each 2 MiB
- *   loop     `ok` at once, then updates until the next line
+ *   loop     `ok` at once, then updates until the end of the pass in which the next line comes
  *   any other line, as `halt`: nothing
  *
- * Each is answered by `ok passes=N mismatches=N` since the start, and the last mismatch if there
- * was one. Between two lines the processor is halted. What it touches begins at 4 MiB: the first
- * blocks are code, ROM copies and tables.
+ * Each is answered by `ok passes=N slowest=N mismatches=N`, and the last mismatch if there was one.
+ * Passes and mismatches are since the start; slowest is of all words that were stored since the
+ * last answer the one that took longest, in TICKS of the time-stamp counter. Between two lines the
+ * processor is halted. What it touches begins at 4 MiB: the first blocks are code, ROM copies and
+ * tables.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +34,7 @@ enum {
 	FIRST = 4 << 20,
 	BESIDE_WORD = 8,
 	RET = 0xc3,
+	TICKS = 1024,
 };
 
 /* Multiboot 0.6.96: magic, flags (memory sizes wanted), checksum. */
@@ -68,6 +71,7 @@ __asm__(".globl start\n"
 extern const char awake[];
 
 static uint32_t end, generation, passes, mismatches;
+static uint64_t slowest; /* ticks */
 static struct {
 	uint32_t address, has, wants;
 } last_mismatch;
@@ -155,6 +159,9 @@ static void say_result(void)
 {
 	say("ok passes=");
 	say_number(passes);
+	say(" slowest=");
+	say_number((uint32_t)(slowest / TICKS));
+	slowest = 0;
 	say(" mismatches=");
 	say_number(mismatches);
 	if (mismatches > 0) {
@@ -194,12 +201,24 @@ static void check(void)
 	passes++;
 }
 
+static uint64_t ticks(void)
+{
+	uint64_t value;
+
+	__asm__ volatile("rdtsc" : "=A"(value) : : "memory");
+	return value;
+}
+
 static void store(bool is_checked)
 {
 	for (uint32_t at = FIRST; at < end; at += PAGE) {
+		uint64_t began = ticks(), took;
+
 		if (is_checked)
 			check_word(at);
 		*(volatile uint32_t *)at = at ^ (generation + 1);
+		took = ticks() - began;
+		slowest = took > slowest ? took : slowest;
 	}
 	generation++;
 	passes++;

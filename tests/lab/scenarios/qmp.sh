@@ -72,16 +72,6 @@ is_split() { # NAME
 	ctl numa | grep -e "^$1 .* wide (split by guest nodes)\$" || { ctl numa; return 1; }
 }
 
-vcpu_goes_to() { # NAME N PROCESSOR
-	local task
-	for task in "/proc/${HOLDER_PID[$1]}/task/"*; do
-		[ "$(<"$task/comm")" = "CPU $2/KVM" ] || continue
-		taskset -p -c "$3" "${task##*/}"
-		return
-	done
-	return 1
-}
-
 # Of the slots that are in the mapping of a backend.
 slots_of() { # NAME BACKEND: "BYTES REASON" of each
 	local range rest
