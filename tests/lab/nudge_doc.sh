@@ -11,7 +11,7 @@ for kernel in "${kernels[@]}"; do
 	for scenario in nudge stall qmp; do
 		log=build/lab/runs/$kernel-$scenario/out.log
 		[ -e "$log" ] || { echo "lab: no run of '$scenario' on $kernel: make check-lab" >&2; exit 1; }
-		grep -aE $'^# (KERNEL |LEFT-OVER\t|COST\t|QEMU\t|MEASURED\t)' "$log" >>"$said"
+		grep -aE $'^# (KERNEL |LEFT-OVER\t|COST\t|STALL\t|QEMU\t|MEASURED\t)' "$log" >>"$said"
 	done
 done
 
@@ -51,6 +51,21 @@ costs() {
 		}' "$said"
 }
 
+# Of runs of before there are none.
+stalls() {
+	echo '| kernel | guest | what is done | slowest step, us | ratio | least and most, us | steps in 1 ms | of those |'
+	echo '|---|---|---|---|---|---|---|---|'
+	awk -F '\t' '
+		/^# KERNEL / { kernel = substr($0, 10) }
+		$1 == "# STALL" {
+			if ($3 == "none") { none = $5; steps = $7 }
+			print "| " kernel " | " $2 " MiB | " \
+				($3 == "none" ? "nothing" : $3 == "nudge" ? "nudge by the library" : "calc-dirty-rate, 1 s") " | " $5 " | " \
+				(none ? sprintf("%.1f", $5 / none) : "-") " | " $4 " to " $6 " | " $7 " | " \
+				(steps ? sprintf("%.0f %%", 100 * $7 / steps) : "-") " |"
+		}' "$said"
+}
+
 counts() { # WHAT: of lines that begin so
 	echo '| kernel | when | 4K/2M |'
 	echo '|---|---|---|'
@@ -66,7 +81,9 @@ counts() { # WHAT: of lines that begin so
 	costs
 	sed -n '/^<!-- costs -->$/,/^<!-- qemu -->$/p' "$HERE/nudge.md" | sed 1d
 	counts "# QEMU"
-	sed -n '/^<!-- qemu -->$/,/^<!-- measured -->$/p' "$HERE/nudge.md" | sed 1d
+	sed -n '/^<!-- qemu -->$/,/^<!-- stalls -->$/p' "$HERE/nudge.md" | sed 1d
+	stalls
+	sed -n '/^<!-- stalls -->$/,/^<!-- measured -->$/p' "$HERE/nudge.md" | sed 1d
 	counts "# MEASURED"
 	sed -n '/^<!-- measured -->$/,$p' "$HERE/nudge.md" | sed 1d
 } | grep -v '^<!--' >docs/NUDGE.md
