@@ -37,6 +37,31 @@ guest_is_all_huge() { # NAME
 	is_equal "$(smaps_range "${HOLDER_PID[$1]}" "$start" $((end - start)))" "$GUEST_RAM $GUEST_RAM"
 }
 
+# --- on which node -------------------------------------------------------------------------------
+
+# QEMU is tied to processor 1, the one of node 1.
+readonly BOUND_GUEST=(-m 64M -machine memory-backend=m0
+	-object memory-backend-memfd,id=m0,size=64M,host-nodes=0,policy=bind)
+
+# lies_on_node NAME POLICY NODE: so says the kernel of the mapping, and names no other node.
+lies_on_node() {
+	local start line nodes
+	read -r start _ <<<"$(ram_range "$1")"
+	line=$(grep "^$(printf '%x' "$start") " "/proc/${HOLDER_PID[$1]}/numa_maps")
+	nodes=$(grep -o ' N[0-9]*=' <<<"$line")
+	[[ $line == *" $2 "* ]] && is_equal "$nodes" " N$3=" || { echo "$line"; return 1; }
+}
+
+by_the_library_where_it_is_bound() {
+	THPD_POPULATE=huge ok "a guest on node 1, its memory bound to node 0" \
+		start_qemu bound '' "${BOUND_GUEST[@]}" -name guest=bound
+	ok "bound: born huge, too" guest_is_all_huge bound
+	ok "bound: on node 0" lies_on_node bound bind:0 0
+	ok "bound: the guest touches its memory" guest_does bound store
+	ok "bound: still there" lies_on_node bound bind:0 0
+	ok "bound: it ends" holder bound halt
+}
+
 # --- populating ----------------------------------------------------------------------------------
 
 write_populating_rule() { # FILE MATCH
@@ -127,6 +152,23 @@ populating_before_the_first_instruction() {
 	ok "it ends" holder gamma halt
 }
 
+# thpd on the processor of node 1, as QEMU is.
+from_outside_where_it_is_bound() {
+	if [ "$IS_REFUSED" = yes ]; then
+		note 'bound: from outside Linux 6.18 is needed'
+		return
+	fi
+	ok "thpd runs on node 1" taskset -a -p -c 1 "$(systemctl show -P MainPID thpd)"
+	ok "a guest that waits on node 1, its memory bound to node 0" \
+		start_qemu_stopped epsilon '' "${BOUND_GUEST[@]}" -name guest=epsilon
+	ok "epsilon: populated from outside" wait_until 120 is_born_huge epsilon
+	ok "epsilon: on node 0" lies_on_node epsilon bind:0 0
+	ok "epsilon: the guest begins" guest_begins epsilon
+	ok "epsilon: it touches its memory" guest_does epsilon store
+	ok "epsilon: still there" lies_on_node epsilon bind:0 0
+	ok "epsilon: it ends" holder epsilon halt
+}
+
 # A tmpfs file of another user's may be written to by nobody else.
 populating_a_file() {
 	ok "a guest that waits, on a file of its user's" start_qemu_stopped delta '' -name guest=delta -m 64M \
@@ -140,6 +182,7 @@ service_begin
 printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.conf"
 write_populating_rule gamma.conf Name=gamma
 write_populating_rule delta.conf Name=delta
+write_populating_rule epsilon.conf Name=epsilon
 write_populating_rule young.conf "Comm=${HOLDER_COMM}young*"
 preload=$GUEST_PRELOAD
 ok "the library is installed" test -r "$GUEST_PRELOAD"
@@ -148,16 +191,19 @@ ok "it touches its memory" guest_does alpha store
 ok "KVM maps it by small pages" kvm_maps_it_small alpha
 THPD_POPULATE=huge ok "a guest that is born huge" start_memfd_guest born
 ok "all of its memory is huge in the VMM before the guest touches it" guest_is_all_huge born
+ok "no policy says otherwise: on the node where QEMU runs" lies_on_node born default 1
 ok "it touches its memory" guest_does born store
 ok "KVM maps it by huge pages from the first touch on" kvm_maps_it_huge born
 ok "the guest has lost nothing" guest_does born check
 note "KVM's 4K and 2M entries: lazily $(guest_sptes alpha), born huge $(guest_sptes born)"
 ok "it ends" holder born halt
 ok "the other one ends" holder alpha halt
+by_the_library_where_it_is_bound
 ok "thpd starts" systemctl start thpd
 GUEST_PRELOAD=''
 populating_without_page_tables
 populating_a_file
 GUEST_PRELOAD=$preload
 populating_before_the_first_instruction
+from_outside_where_it_is_bound
 live_end
