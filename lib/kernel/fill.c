@@ -18,6 +18,7 @@
 
 #include "bits.h"
 #include "collapse.h"
+#include "hole.h"
 
 #define CALL_BYTES_MAX (UINT64_C(64) << 20)
 
@@ -59,8 +60,8 @@ static bool collapse_until(struct filling *f, hva_t end)
 
 static bool seed(struct filling *f, hva_t block)
 {
-	int r = f->sys->ops->seed_hole(f->sys, f->process->dirfd, f->process->pid, f->region, block,
-				       block_bytes(f->geometry));
+	const struct hole hole = {f->region, block, block_bytes(f->geometry), f->action->node};
+	int r = f->sys->ops->seed_hole(f->sys, f->process->dirfd, f->process->pid, &hole);
 
 	if (r < 0)
 		note(f, -r);

@@ -13,7 +13,9 @@
 /* Populates the blocks of the target that the sights, of a look just made and sorted, show empty,
  * and that are holes in the file as well. r: the mapping that holds the target. If no huge page is
  * to be had, a small one stays in each hole that was tried (one, if not even the first block went
- * well): taking it out again could lose what the guest wrote meanwhile.
+ * well): taking it out again could lose what the guest wrote meanwhile. They come from a->node, if
+ * that is not -1 and the file has no policy of its own, and with them the huge ones, which the
+ * kernel makes where most of a block is.
  *
  * Refuses (err = EINVAL, no call) what collapse_act() refuses, is longer than 64 MiB (or one block,
  * if that is more), or does not lie in r. err: 0, of what made it give up, or EEXIST where there

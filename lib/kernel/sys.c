@@ -64,12 +64,11 @@ static ssize_t real_collapse(struct sys *sys, int pidfd, pid_t pid, hva_t start,
 	return r < 0 ? -errno : (ssize_t)r;
 }
 
-static int real_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r,
-			  hva_t block, uint64_t bytes)
+static int real_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct hole *hole)
 {
 	(void)sys;
 	(void)pid;
-	return hole_seed(dirfd, r, block, bytes);
+	return hole_seed(dirfd, hole);
 }
 
 static int real_pagemap_scan(struct sys *sys, int pagemap_fd, pid_t pid, struct pm_scan_arg *arg)

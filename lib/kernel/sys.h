@@ -37,6 +37,7 @@ struct pm_scan_arg { /* ABI */
 	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 
+struct hole;
 struct sys;
 
 /* Each returns a negative errno on failure. `pid` tells a model whose memory it is; the real kernel
@@ -46,10 +47,9 @@ struct sys_ops {
 	int (*pidfd_is_alive)(struct sys *sys, int pidfd); /* 1 alive, 0 gone */
 	/* process_madvise(MADV_COLLAPSE) of one range; bytes advised, or -errno. */
 	ssize_t (*collapse)(struct sys *sys, int pidfd, pid_t pid, hva_t start, uint64_t bytes);
-	/* Gives the file behind r, which the process held by dirfd maps, one small page at the
-	 * block's start, if the whole block is a hole in it (hole.h). 0 or -errno. */
-	int (*seed_hole)(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
-			 uint64_t bytes);
+	/* Gives the file that the process held by dirfd maps there one small page at the block's
+	 * start, if the whole block is a hole in it (hole.h). 0 or -errno. */
+	int (*seed_hole)(struct sys *sys, int dirfd, pid_t pid, const struct hole *hole);
 	/* PAGEMAP_SCAN; number of regions filled. */
 	int (*pagemap_scan)(struct sys *sys, int pagemap_fd, pid_t pid, struct pm_scan_arg *arg);
 	/* pread of n 8-byte pagemap entries from page index first_page; entries read. 0 entries:

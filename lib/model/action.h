@@ -36,7 +36,8 @@ struct action {
 	enum action_kind kind;
 	bool is_folio_unknown; /* planned as a copy, since it may be one */
 	struct target target;
-	int16_t node;	     /* where it is, -1: several; of ACTION_PLACE: where it shall be */
+	int16_t node;	     /* where it is, -1: several; of ACTION_PLACE: where it shall be; of
+				ACTION_POPULATE: too, -1: nobody says */
 	uint64_t cost_ns;    /* estimate, for ordering only */
 	uint64_t gain_bytes; /* what becomes huge (is moved) if all goes well */
 };

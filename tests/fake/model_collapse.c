@@ -194,14 +194,25 @@ static void count_fills(const struct block *b)
 }
 
 /* Where its pages are; they are all on one node here (KERNEL.md 9.3: where most are). */
-static uint64_t old_node(const struct block *b)
+static int old_node(const struct block *b)
 {
 	PAGE_RUNS_FOREACH(run, &b->v->object->pages, b->first, b->first + model_block_pages(b->m))
 	{
 		if (run.kind != PAGES_NONE)
-			return run.pfn >> MODEL_NODE_SHIFT;
+			return (int)(run.pfn >> MODEL_NODE_SHIFT);
 	}
 	return 0;
+}
+
+/* A node that has no free block makes one, by compaction. */
+static void take_of_node(struct model *m, int node)
+{
+	uint64_t *left = &m->node_free_blocks[node];
+
+	if (m->options.nodes <= 1)
+		return;
+	*left = sat_sub_u64(*left, 1);
+	m->stats.least_node_free_blocks = min_u64(m->stats.least_node_free_blocks, *left);
 }
 
 /* Moves what is there into one new folio; holes read as zeros. */
@@ -209,11 +220,13 @@ static void copy_block(const struct block *b)
 {
 	struct page_runs *pages = &b->v->object->pages;
 	uint64_t n = model_block_pages(b->m), pfn;
+	int node = old_node(b);
 	uint32_t step;
 
 	count_fills(b);
-	pfn = pfn_take(b->m, PAGES_FOLIO, n, &step) & ((UINT64_C(1) << MODEL_NODE_SHIFT) - 1);
-	pfn |= old_node(b) << MODEL_NODE_SHIFT;
+	if (is_to_populate(b))
+		take_of_node(b->m, node);
+	pfn = pfn_on_node(pfn_take(b->m, PAGES_FOLIO, n, &step), node);
 	PAGE_RUNS_FOREACH(run, pages, b->first, b->first + n)
 	{
 		run.kind = PAGES_FOLIO;

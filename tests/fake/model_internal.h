@@ -155,8 +155,7 @@ bool model_has_fault(const struct model *m, enum model_fault_kind kind);
 /* There are no data in these pages of the object; and some are allocated all the same. */
 bool object_is_hole(const struct object *o, uint64_t first, uint64_t pages);
 bool object_is_seeded_hole(const struct object *o, uint64_t first, uint64_t pages);
-int model_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
-		    uint64_t bytes);
+int model_seed_hole(struct sys *sys, int dirfd, pid_t pid, const struct hole *hole);
 
 /* model_scan.c */
 int model_pagemap_scan(struct sys *sys, int fd, pid_t pid, struct pm_scan_arg *arg);
@@ -165,6 +164,7 @@ ssize_t model_pagemap_read(struct sys *sys, int fd, pid_t pid, uint64_t first, u
 ssize_t model_kpageflags_read(struct sys *sys, pfn_t first, uint64_t *flags, size_t n);
 
 /* model_node.c */
+uint64_t pfn_on_node(uint64_t pfn, int node);
 long model_move_pages(struct sys *sys, pid_t pid, size_t n, const hva_t *pages, const int *nodes,
 		      int *status, int flags);
 

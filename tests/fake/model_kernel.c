@@ -233,6 +233,7 @@ struct model *model_new(const struct model_options *o)
 	m->next_inode = 4096;
 	m->next_stamp = 1;
 	m->stats.least_free_blocks = m->stats.least_headroom_bytes = UINT64_MAX;
+	m->stats.least_node_free_blocks = UINT64_MAX;
 	m->next_small_pfn = UINT64_C(1) << 32;
 	m->next_large_pfn = UINT64_C(1) << 34;
 	m->next_folio_pfn = UINT64_C(1) << 36;

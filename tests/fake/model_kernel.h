@@ -206,7 +206,8 @@ struct model_stats {
 	/* What was left, at the least, after a populated block: free blocks, and below the limit of
 	 * the memory cgroup. */
 	uint64_t least_free_blocks, least_headroom_bytes;
-	uint64_t lost_pages; /* guest data that is not there any more */
+	uint64_t least_node_free_blocks; /* on its node, where there are several */
+	uint64_t lost_pages;		 /* guest data that is not there any more */
 	uint64_t fired[MODEL_FAULT_MAX];
 };
 

@@ -22,6 +22,11 @@ static int node_of(uint64_t pfn)
 	return (int)(pfn >> MODEL_NODE_SHIFT);
 }
 
+uint64_t pfn_on_node(uint64_t pfn, int node)
+{
+	return (pfn & (node_bits(1) - 1)) | node_bits(node);
+}
+
 void model_set_touch_node(struct model *m, int node)
 {
 	model_lock(m);
@@ -100,7 +105,7 @@ static void take_pfns(const struct place *p, enum page_kind kind, uint64_t first
 	uint32_t step;
 	uint64_t pfn = pfn_take(p->m, kind, pages, &step);
 
-	pfn = (pfn & (node_bits(1) - 1)) | node_bits(node);
+	pfn = pfn_on_node(pfn, node);
 	PAGE_RUNS_FOREACH(run, list, first, first + pages)
 	{
 		run.kind = kind;

@@ -9,11 +9,12 @@
 
 #include "bits.h"
 #include "fill.h"
+#include "hole.h"
 
 #define BLOCK UINT64_C(2097152)
 #define BASE  (1024 * BLOCK)
 
-enum { BLOCKS = 16 };
+enum { BLOCKS = 16, NODE = 3 };
 
 /* A kernel with a file of a few blocks: what the seeding of each and every collapse answer. */
 struct script {
@@ -24,16 +25,16 @@ struct script {
 	uint64_t now_ns;
 };
 
-static int scripted_seed(struct sys *sys, int dirfd, pid_t pid, const struct region *r, hva_t block,
-			 uint64_t bytes)
+static int scripted_seed(struct sys *sys, int dirfd, pid_t pid, const struct hole *hole)
 {
 	struct script *s = sys->userdata;
-	size_t i = (block - BASE) / BLOCK;
+	size_t i = (hole->start - BASE) / BLOCK;
 
 	(void)pid;
 	assert_int_equal(dirfd, 44);
-	assert_int_equal(r->start, BASE);
-	assert_int_equal(bytes, BLOCK);
+	assert_int_equal(hole->region->start, BASE);
+	assert_int_equal(hole->bytes, BLOCK);
+	assert_int_equal(hole->node, NODE);
 	assert_true(i < BLOCKS);
 	if (s->seed_answer[i] == 0)
 		s->seeded |= 1u << i;
@@ -72,6 +73,7 @@ static struct action action_of(unsigned first, unsigned blocks)
 		.id = 5,
 		.kind = ACTION_POPULATE,
 		.target = {7, 42, BASE + first * BLOCK, blocks * BLOCK},
+		.node = NODE,
 	};
 }
 

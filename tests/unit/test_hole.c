@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <numaif.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -68,9 +69,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static int seed_on(const struct bench *b, size_t block, int node)
+{
+	const struct hole hole = {&b->region, b->region.start + block * BLOCK, BLOCK, node};
+
+	return hole_seed(b->dirfd, &hole);
+}
+
 static int seed(const struct bench *b, size_t block)
 {
-	return hole_seed(b->dirfd, &b->region, b->region.start + block * BLOCK, BLOCK);
+	return seed_on(b, block, -1);
 }
 
 /* Of pages, in blocks of 512 bytes. */
@@ -113,6 +121,29 @@ static void a_hole_gets_one_page(void **state)
 	expect_allocated(b, 2);
 	for (size_t i = 0; i < BYTES; i++)
 		assert_int_equal(b->memory[i], 0);
+}
+
+/* On a host with one node all that can be seen is that the thread is left as it was. */
+static void what_a_thread_prefers_is_its_own_again(void **state)
+{
+	struct bench *b = *state;
+	unsigned long node_0 = 1, nodes[16] = {0};
+	int mode = -1, seeded, nowhere;
+
+	if (!may_open(b) || set_mempolicy(MPOL_INTERLEAVE, &node_0, 64) < 0)
+		skip();
+	seeded = seed_on(b, 0, 0);
+	nowhere = seed_on(b, 1, 1023);
+	assert_int_equal(get_mempolicy(&mode, nodes, 1024, NULL, 0), 0);
+	assert_int_equal(set_mempolicy(MPOL_DEFAULT, NULL, 0), 0);
+	assert_int_equal(mode, MPOL_INTERLEAVE);
+	assert_int_equal(nodes[0], 1);
+	assert_int_equal(seeded, 0);
+	assert_int_equal(nowhere, -ENODEV);
+	expect_allocated(b, 1);
+	assert_int_equal(seed_on(b, 2, 0), 0);
+	assert_int_equal(get_mempolicy(&mode, NULL, 0, NULL, 0), 0);
+	assert_int_equal(mode, MPOL_DEFAULT);
 }
 
 static void a_block_with_data_is_left_alone(void **state)
@@ -217,9 +248,13 @@ static void who_may_not_open_it_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_hole_gets_one_page),	    TEST(a_block_with_data_is_left_alone),
-		TEST(nothing_beyond_the_end),	    TEST(another_file_is_not_touched),
-		TEST(a_sealed_file_is_not_touched), TEST(who_may_not_open_it_is_told),
+		TEST(a_hole_gets_one_page),
+		TEST(a_block_with_data_is_left_alone),
+		TEST(nothing_beyond_the_end),
+		TEST(another_file_is_not_touched),
+		TEST(a_sealed_file_is_not_touched),
+		TEST(who_may_not_open_it_is_told),
+		TEST(what_a_thread_prefers_is_its_own_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
