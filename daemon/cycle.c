@@ -56,6 +56,8 @@ static void rediagnose(struct manager *m, struct guest *g)
 	g->snapshot.host = m->host;
 	g->snapshot.taken_ns = now_ns;
 	g->snapshot.populate_held = populate_held(&g->populate, &g->snapshot, now_ns);
+	if (g->snapshot.populate_held == REASON_NONE)
+		g->snapshot.populate_held = g->populating_held;
 	if (ledger_export(&g->ledger, &g->snapshot) < 0 || diagnose(&g->snapshot, now_ns, &d) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while judging");
 		diagnosis_clear(&d);
@@ -128,6 +130,21 @@ static uint64_t copy_allowance(struct manager *m, struct guest *g, struct allowa
 				       &ret->retry_ns);
 }
 
+static void limit_populating(struct manager *m, struct guest *g, struct plan_limits *limits,
+			     struct allowance *ret)
+{
+	struct home home;
+
+	*ret = (struct allowance){.retry_ns = UINT64_MAX};
+	if (g->diagnosis.totals.by_reason[REASON_TO_POPULATE] == 0)
+		return;
+	home = home_of(&g->snapshot);
+	limits->populate_nodes = landing_nodes(&g->snapshot, &home, &m->host);
+	limits->populate_allowance_bytes =
+		governor_populate_allowance(&m->governor, &m->host, limits->populate_nodes,
+					    manager_now_ns(m), &ret->reason, &ret->retry_ns);
+}
+
 static void log_plan(const struct guest *g)
 {
 	const struct plan *p = &g->plan;
@@ -144,17 +161,29 @@ static void log_plan(const struct guest *g)
 	       (unsigned long long)(g->diagnosis.totals.resident_bytes >> 20));
 }
 
-/* What is put off until the governor allows it again. */
-static struct allowance put_off(const struct guest *g, const struct allowance *copies,
-				const struct allowance *places)
-{
-	struct allowance none = {.retry_ns = UINT64_MAX};
-	bool has_copies_left = g->plan.deferred_copy_bytes + g->plan.deferred_populate_bytes > 0,
-	     has_places_left = g->plan.deferred_place_bytes > 0 || places->reason != REASON_NONE;
+/* What the governor said of each kind. */
+struct allowances {
+	struct allowance copies, places, populates;
+};
 
-	if (has_places_left && (!has_copies_left || places->retry_ns <= copies->retry_ns))
-		return *places;
-	return has_copies_left ? *copies : none;
+static void take_earlier(struct allowance *earliest, bool is_put_off, const struct allowance *a)
+{
+	if (is_put_off && a->retry_ns < earliest->retry_ns)
+		*earliest = *a;
+}
+
+/* What is put off until the governor allows it again: that which it will first. */
+static struct allowance put_off(const struct guest *g, const struct allowances *a)
+{
+	struct allowance earliest = {.retry_ns = UINT64_MAX};
+	bool has_room = a->populates.reason == REASON_NONE;
+
+	take_earlier(&earliest, g->plan.deferred_place_bytes > 0 || a->places.reason != REASON_NONE,
+		     &a->places);
+	take_earlier(&earliest, g->plan.deferred_copy_bytes > 0, &a->copies);
+	take_earlier(&earliest, g->plan.deferred_populate_bytes > 0,
+		     has_room ? &a->copies : &a->populates);
+	return earliest;
 }
 
 /* For the bucket to fill within the cycle; for free memory, which may take long, with the next one.
@@ -182,17 +211,21 @@ static void decide(struct manager *m, struct guest *g)
 		.max_actions = m->options.is_dry_run ? 0 : ACTIONS_AT_ONCE,
 	};
 	struct plan plan = PLAN_INIT;
-	struct allowance copies, places, later;
+	struct allowances allowed;
+	struct allowance later;
 
+	g->populating_held = REASON_NONE;
 	rediagnose(m, g);
 	if (g->diagnosis.n_wants > 0 && !g->is_counted) {
 		looking_count(m, g);
 		return;
 	}
 	g->is_counted = false;
-	limits.copy_allowance_bytes = copy_allowance(m, g, &copies);
-	placing_limit(m, g, &limits, &places);
-	g->snapshot.copies_held = copies.reason;
+	limits.copy_allowance_bytes = copy_allowance(m, g, &allowed.copies);
+	limit_populating(m, g, &limits, &allowed.populates);
+	placing_limit(m, g, &limits, &allowed.places);
+	g->snapshot.copies_held = allowed.copies.reason;
+	g->populating_held = allowed.populates.reason;
 	if (plan_make(&g->snapshot, &g->diagnosis, &limits, &plan) < 0) {
 		log_vm(LOG_ERR, g->snapshot.vm.name, "out of memory while planning");
 		cycle_end(m, g);
@@ -201,7 +234,7 @@ static void decide(struct manager *m, struct guest *g)
 	plan_clear(&g->plan);
 	g->plan = plan;
 	g->plan_next = 0;
-	later = put_off(g, &copies, &places);
+	later = put_off(g, &allowed);
 	if (m->options.is_dry_run)
 		log_plan(g);
 	if (m->options.is_dry_run || g->vain_rounds >= VAIN_ROUNDS_MAX)

@@ -91,7 +91,8 @@ struct guest {
 	struct diagnosis diagnosis;
 	struct ledger ledger;
 	struct populate_history populate;
-	uint64_t populate_ticket; /* the wish to populate is over with this cycle */
+	enum reason populating_held; /* why nothing more was populated now, by the budget */
+	uint64_t populate_ticket;    /* the wish to populate is over with this cycle */
 	/* Where there are several nodes (guest_has_nodes()). */
 	struct mover mover;
 	struct whereabouts whereabouts; /* as of the last diagnosis, or reading of the vCPUs */

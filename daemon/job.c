@@ -189,12 +189,13 @@ static int look_before(struct job *j)
 }
 
 /* A folio that finds no free block on the node is taken apart, and the kernel does not say so
- * (kernel/place.h): others may have taken what was free when the plan was made. */
+ * (kernel/place.h); for one that is populated the kernel would compact: others may have taken what
+ * was free when the plan was made. */
 static bool has_room(struct sys *sys, const struct job *j)
 {
 	struct host host = {0};
 
-	if (j->action.kind == ACTION_PLACE)
+	if (action_needs_room(&j->action))
 		(void)host_read_memory(sys, &j->look.geometry, &host);
 	return action_has_room(&j->action, &host, j->free_reserve_bytes);
 }

@@ -48,8 +48,13 @@ bool action_is_confirmed(const struct action *a, const struct sight *sights, siz
 	return blocks == a->target.bytes / block_bytes(g);
 }
 
+bool action_needs_room(const struct action *a)
+{
+	return a->kind == ACTION_PLACE || (a->kind == ACTION_POPULATE && a->node >= 0);
+}
+
 bool action_has_room(const struct action *a, const struct host *h, uint64_t reserve_bytes)
 {
-	return a->kind != ACTION_PLACE ||
+	return !action_needs_room(a) ||
 	       host_room_bytes(h, a->node, reserve_bytes) >= a->target.bytes;
 }

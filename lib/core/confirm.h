@@ -13,6 +13,9 @@
 bool action_is_confirmed(const struct action *a, const struct sight *sights, size_t n,
 			 uint16_t min_populated_bp, const struct mmu_geometry *g);
 
-/* Whether a move still finds its room: free blocks for all of it above the reserve on its node, by
- * what was read of the host right before. Always true of the other kinds. Pure. */
+/* Whether it has to find room on its node: a move, and populating if that is for a node. Pure. */
+bool action_needs_room(const struct action *a);
+
+/* Whether it still does: free blocks for all of it above the reserve on its node, by what was read
+ * of the host right before. Always true of what needs none. Pure. */
 bool action_has_room(const struct action *a, const struct host *h, uint64_t reserve_bytes);

@@ -146,6 +146,19 @@ uint64_t governor_place_allowance(struct governor *g, const struct host *host, i
 	return min_u64(tokens, free_bytes);
 }
 
+uint64_t governor_populate_allowance(const struct governor *g, const struct host *host,
+				     node_set_t nodes, uint64_t now_ns, enum reason *ret_reason,
+				     uint64_t *ret_retry_ns)
+{
+	uint64_t room = landing_room_bytes(nodes, host, g->budget.free_reserve_bytes);
+	uint64_t free_bytes = whole_blocks(g, sat_sub_u64(room, g->in_flight_bytes));
+	bool is_full = free_bytes == 0;
+
+	*ret_reason = is_full ? REASON_NODE_FULL : REASON_NONE;
+	*ret_retry_ns = is_full ? sat_add_u64(now_ns, NODE_FULL_RETRY_NS) : now_ns;
+	return free_bytes;
+}
+
 static bool costs_bandwidth(const struct action *a)
 {
 	return a->kind != ACTION_REMAP;

@@ -6,6 +6,7 @@
 
 #include "action.h"
 #include "host.h"
+#include "landing.h"
 #include "sight.h"
 
 struct budget {
@@ -40,6 +41,12 @@ uint64_t governor_copy_allowance(struct governor *g, const struct host *host, ui
  * with node-full where it has none above the reserve. */
 uint64_t governor_place_allowance(struct governor *g, const struct host *host, int node,
 				  uint64_t now_ns, enum reason *ret_reason, uint64_t *ret_retry_ns);
+
+/* How much of them populating may put there, whatever the bucket holds: as much as each of the
+ * nodes has (landing.h). 0 with node-full where one has none above the reserve. */
+uint64_t governor_populate_allowance(const struct governor *g, const struct host *host,
+				     node_set_t nodes, uint64_t now_ns, enum reason *ret_reason,
+				     uint64_t *ret_retry_ns);
 
 void governor_spend(struct governor *g, const struct action *a); /* when an action is handed out */
 

@@ -7,6 +7,7 @@
 #include "array.h"
 #include "headroom.h"
 #include "home_piece.h"
+#include "landing.h"
 #include "mover.h"
 #include "populate.h"
 
@@ -307,17 +308,31 @@ static uint64_t allowance_left(const struct maker *m)
 			  block_bytes(&m->s->geometry));
 }
 
+/* The least of the allowance that is left, and what may land where it will. */
+static uint64_t populate_allowance_left(const struct maker *m)
+{
+	uint64_t left = allowance_left(m);
+
+	if (m->limits->populate_nodes == 0)
+		return left;
+	return min_u64(left, align_down(m->limits->populate_allowance_bytes,
+					block_bytes(&m->s->geometry)));
+}
+
 /* Other than a copy it frees nothing: all of it together has to find room in the memory cgroup.
  * What does not is not put off, since waiting makes no room. */
 static int plan_populates(struct maker *m, const struct spans *spans)
 {
-	uint64_t left = allowance_left(m), call = copy_call_bytes(m),
+	uint64_t left = populate_allowance_left(m), call = copy_call_bytes(m),
 		 room = align_down(headroom_for_copy(&m->s->vm), block_bytes(&m->s->geometry));
 
 	for (size_t i = 0; i < spans->n_items && call > 0 && room > 0; i++) {
-		const struct span *span = &spans->items[i];
-		uint64_t done = 0, most = min_u64(span->bytes, room);
-		int r = slice_span(m, ACTION_POPULATE, span, min_u64(most, left), call, &done);
+		struct span span = spans->items[i];
+		uint64_t done = 0, most = min_u64(span.bytes, room);
+		int r;
+
+		span.node = (int16_t)landing_node(m->limits->populate_nodes, &m->s->host);
+		r = slice_span(m, ACTION_POPULATE, &span, min_u64(most, left), call, &done);
 
 		if (r < 0)
 			return r;

@@ -31,17 +31,21 @@ struct plan_limits {
 	node_set_t place_full;		    /* nodes of the home */
 	uint64_t place_allowance_bytes;	    /* from the governor */
 	const struct interval_set *refused; /* did not go before; may be NULL */
-	uint32_t first_id;		    /* ids count up from here */
-	uint32_t max_actions;		    /* 0 = no bound */
+	/* Where what is populated lands (landing.h), and how much at most, beside the allowance of
+	 * copies. */
+	node_set_t populate_nodes;	   /* 0: not known, and no bound */
+	uint64_t populate_allowance_bytes; /* from the governor */
+	uint32_t first_id;		   /* ids count up from here */
+	uint32_t max_actions;		   /* 0 = no bound */
 };
 
 /* Turns a diagnosis into bounded actions: remaps first, larger runs first; then moves, of whole
  * folios first (what may be remapped moves when it is huge); then what is populated, by address,
- * never more than the VM's memory cgroup has room for; then copies by address within the
- * allowance, but for what is to be moved: it would be huge on the wrong node. No action holds a
- * block that is not remappable (copyable, or folio-unknown; to be moved: mover.h), none crosses a
- * region, none overlaps another, each is at most policy.remap_call_bytes (copy_call_bytes) long.
- * Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
+ * never more than the VM's memory cgroup, or the node that it lands on, has room for; then copies
+ * by address within the allowance, but for what is to be moved: it would be huge on the wrong node.
+ * No action holds a block that is not remappable (copyable, or folio-unknown; to be moved:
+ * mover.h), none crosses a region, none overlaps another, each is at most policy.remap_call_bytes
+ * (copy_call_bytes) long. Mode other than full: no actions. Pure. Returns 0 or -ENOMEM. */
 int plan_make(const struct snapshot *s, const struct diagnosis *d, const struct plan_limits *limits,
 	      struct plan *ret);
 void plan_clear(struct plan *p);

@@ -289,6 +289,18 @@ static void limit_places(struct driver *d, struct driver_vm *vm, struct plan_lim
 		limits->home = vm->mover.home;
 }
 
+static void limit_populating(struct driver *d, struct driver_vm *vm, struct plan_limits *limits)
+{
+	struct home home = home_of(&vm->snapshot);
+	enum reason reason;
+	uint64_t retry_ns;
+
+	limits->populate_nodes = landing_nodes(&vm->snapshot, &home, &d->host);
+	limits->populate_allowance_bytes =
+		governor_populate_allowance(&d->governor, &d->host, limits->populate_nodes,
+					    model_now(d->model), &reason, &retry_ns);
+}
+
 static int make_plan(struct driver *d, struct driver_vm *vm)
 {
 	struct plan_limits limits = {.first_id = d->next_action_id, .max_actions = 64};
@@ -297,6 +309,7 @@ static int make_plan(struct driver *d, struct driver_vm *vm)
 
 	limits.copy_allowance_bytes = governor_copy_allowance(
 		&d->governor, &d->host, model_now(d->model), &reason, &retry_ns);
+	limit_populating(d, vm, &limits);
 	limit_places(d, vm, &limits);
 	return plan_make(&vm->snapshot, &vm->diagnosis, &limits, &vm->plan);
 }

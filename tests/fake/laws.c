@@ -93,12 +93,13 @@ static bool check_reserves(struct laws *l, struct driver *d)
 	uint64_t block = block_bytes(&d->geometry),
 		 seeds = CALL_MAX_COPY / min_u64(block, CALL_MAX_COPY) * page_bytes(&d->geometry);
 
-	uint64_t races = s.fired[MODEL_FAULT_SWAP] + s.fired[MODEL_FAULT_PUNCH];
+	uint64_t races = s.fired[MODEL_FAULT_SWAP] + s.fired[MODEL_FAULT_PUNCH],
+		 least = min_u64(s.least_free_blocks, s.least_node_free_blocks);
 
-	if (s.least_free_blocks < UINT64_MAX / block - races &&
-	    (s.least_free_blocks + races) * block < l->budget.free_reserve_bytes)
-		return broken(l, "%" PRIu64 " blocks left of a reserve of %" PRIu64 " bytes",
-			      s.least_free_blocks, l->budget.free_reserve_bytes);
+	if (least < UINT64_MAX / block - races &&
+	    (least + races) * block < l->budget.free_reserve_bytes)
+		return broken(l, "%" PRIu64 " blocks left of a reserve of %" PRIu64 " bytes", least,
+			      l->budget.free_reserve_bytes);
 	if (sat_add_u64(s.least_headroom_bytes, seeds) < HEADROOM)
 		return broken(l, "%" PRIu64 " bytes of the memory cgroup left",
 			      s.least_headroom_bytes);

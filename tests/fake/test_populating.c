@@ -219,6 +219,71 @@ static void a_killed_vm_is_let_go(void **state)
 	assert_int_equal(cycle(w), -ESRCH);
 }
 
+/* Two nodes; 10 blocks of each are to be left. Who fills runs on node 0. */
+static void between_two_nodes(struct world *w, uint64_t free_on_0, uint64_t free_on_1)
+{
+	const struct budget budget = {.copy_bytes_per_s = UINT64_MAX,
+				      .free_reserve_bytes = 10 * BLOCK,
+				      .block_bytes = BLOCK};
+	struct model_options o = MODEL_OPTIONS_INIT;
+
+	o.nodes = 2;
+	world_change(w, &o, &(struct model_vm){.pid = PID});
+	w->vm.policy.populate = POPULATE_HUGE;
+	governor_set_budget(&w->d.governor, &budget, 0);
+	w->laws.budget = budget;
+	map(w, MODEL_MEMFD, BLOCKS);
+	model_set_node_free_blocks(w->m, 0, free_on_0);
+	model_set_node_free_blocks(w->m, 1, free_on_1);
+}
+
+static void runs_on(struct world *w, int node)
+{
+	w->vm.n_vcpus = 1;
+	w->vm.vcpus[0] = (struct vcpu){.tid = PID + 1, .node = (int16_t)node, .busy_bp = 5000};
+}
+
+static void expect_on(struct world *w, int node, uint64_t blocks)
+{
+	assert_int_equal(model_huge_bytes(w->m, PID, RAM, BLOCKS * BLOCK), blocks * BLOCK);
+	assert_int_equal(model_bytes_on(w->m, PID, RAM, BLOCKS * BLOCK, node), blocks * BLOCK);
+}
+
+static void a_vm_is_populated_on_its_node(void **state)
+{
+	struct world *w = *state;
+
+	between_two_nodes(w, 1000, 1000);
+	runs_on(w, 1);
+	assert_int_equal(cycle(w), 0);
+	expect_on(w, 1, BLOCKS);
+}
+
+/* However much the other one has. */
+static void the_reserve_of_its_node_is_left(void **state)
+{
+	struct world *w = *state;
+
+	between_two_nodes(w, 1000, 16);
+	runs_on(w, 1);
+	assert_int_equal(cycle(w), 0);
+	assert_int_equal(cycle(w), 0);
+	expect_on(w, 1, 6);
+	assert_int_equal(model_stats(w->m).least_node_free_blocks, 10);
+	model_set_node_free_blocks(w->m, 1, 1000);
+	assert_int_equal(cycle(w), 0);
+	expect_on(w, 1, BLOCKS);
+}
+
+static void where_nobody_knows_the_node_none_is_overdrawn(void **state)
+{
+	struct world *w = *state;
+
+	between_two_nodes(w, 1000, 16);
+	assert_int_equal(cycle(w), 0);
+	expect_on(w, 0, 6);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, populating_setup, teardown)
 
 int main(void)
@@ -235,6 +300,9 @@ int main(void)
 		TEST(a_kernel_that_refuses_everything_costs_a_page),
 		TEST(what_cannot_be_populated_keeps_no_copy_waiting),
 		TEST(what_is_not_reserved_is_left_alone),
+		TEST(a_vm_is_populated_on_its_node),
+		TEST(the_reserve_of_its_node_is_left),
+		TEST(where_nobody_knows_the_node_none_is_overdrawn),
 		TEST(a_killed_vm_is_let_go),
 	};
 

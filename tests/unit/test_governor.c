@@ -119,6 +119,33 @@ static void test_reserve_and_copies_under_way_are_not_free(void **state)
 	assert_int_equal(ask(&b, SECOND), 24 * MIB);
 }
 
+static uint64_t ask_to_populate(struct bench *b, node_set_t nodes, uint64_t now_ns)
+{
+	return governor_populate_allowance(&b->g, &b->host, nodes, now_ns, &b->reason,
+					   &b->retry_ns);
+}
+
+/* However much another node has, and whatever the bucket holds. */
+static void test_populating_leaves_the_reserve_of_its_node(void **state)
+{
+	struct bench b = bench_with(MIB, 100 * MIB);
+
+	(void)state;
+	b.host.nodes[1] = (struct host_node){.id = 1, .free_block_bytes = 109 * MIB};
+	assert_int_equal(ask_to_populate(&b, 1, SECOND), 412 * MIB);
+	assert_int_equal(ask_to_populate(&b, 2, SECOND), 8 * MIB);
+	assert_int_equal(ask_to_populate(&b, 3, SECOND), 8 * MIB);
+	assert_int_equal(b.reason, REASON_NONE);
+	assert_int_equal(b.retry_ns, SECOND);
+	spend(&b, 6 * MIB);
+	assert_int_equal(ask_to_populate(&b, 2, SECOND), 2 * MIB);
+	spend(&b, 2 * MIB);
+	assert_int_equal(ask_to_populate(&b, 2, SECOND), 0);
+	assert_int_equal(b.reason, REASON_NODE_FULL);
+	assert_int_equal(b.retry_ns, 11 * SECOND);
+	assert_true(ask_to_populate(&b, 0, SECOND) > UINT64_MAX / 2); /* not known */
+}
+
 static void test_unknown_free_memory_does_not_limit(void **state)
 {
 	struct bench b = bench_with(UINT64_MAX, 256 * MIB);
@@ -274,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_asking_often_loses_nothing),
 		cmocka_unit_test(test_slow_budget_pays_for_one_block),
 		cmocka_unit_test(test_reserve_and_copies_under_way_are_not_free),
+		cmocka_unit_test(test_populating_leaves_the_reserve_of_its_node),
 		cmocka_unit_test(test_unknown_free_memory_does_not_limit),
 		cmocka_unit_test(test_zero_budget_never_copies),
 		cmocka_unit_test(test_remaps_cost_nothing),

@@ -357,6 +357,65 @@ static void never_past_the_memory_cgroup(void **state)
 	expect_reason(b, REASON_MEMCG_LIMIT);
 }
 
+/* Node 0 has no room, node 1 has some. */
+static void plan_between_two_nodes(struct bench *b, node_set_t bound)
+{
+	const struct budget budget = {.copy_bytes_per_s = UINT64_MAX,
+				      .free_reserve_bytes = 10 * BLOCK,
+				      .block_bytes = BLOCK};
+	struct plan_limits limits = {0};
+	struct home home = {0};
+	struct governor g;
+	enum reason reason;
+	uint64_t retry_ns;
+
+	b->s.host.n_nodes = 2;
+	b->s.host.nodes[0] = (struct host_node){.id = 0, .free_block_bytes = 10 * BLOCK};
+	b->s.host.nodes[1] = (struct host_node){.id = 1, .free_block_bytes = 15 * BLOCK};
+	b->s.vm.bound_nodes = bound;
+	governor_init(&g, &budget, NOW);
+	limits.copy_allowance_bytes =
+		governor_copy_allowance(&g, &b->s.host, NOW, &reason, &retry_ns);
+	limits.populate_nodes = landing_nodes(&b->s, &home, &b->s.host);
+	limits.populate_allowance_bytes = governor_populate_allowance(
+		&g, &b->s.host, limits.populate_nodes, NOW, &reason, &retry_ns);
+	b->s.populate_held = populate_held(&b->h, &b->s, NOW);
+	assert_int_equal(diagnose(&b->s, NOW, &b->d), 0);
+	assert_int_equal(plan_make(&b->s, &b->d, &limits, &b->p), 0);
+}
+
+static void never_past_the_reserve_of_its_node(void **state)
+{
+	struct bench *b = *state;
+
+	look(b);
+	plan_between_two_nodes(b, 1);
+	assert_int_equal(b->p.n_actions, 0);
+	assert_int_equal(b->p.deferred_populate_bytes, 8 * BLOCK);
+	plan_between_two_nodes(b, 0); /* where, nobody knows */
+	assert_int_equal(b->p.n_actions, 0);
+	plan_between_two_nodes(b, 2);
+	assert_int_equal(b->p.n_actions, 1);
+	assert_int_equal(b->p.actions[0].node, 1);
+	assert_int_equal(b->p.populate_bytes, 5 * BLOCK);
+	assert_int_equal(b->p.deferred_populate_bytes, 3 * BLOCK);
+}
+
+/* By what is free right before the call. */
+static void what_others_took_meanwhile_is_not_populated(void **state)
+{
+	struct bench *b = *state;
+	struct action a = {.kind = ACTION_POPULATE, .target = {.bytes = 4 * BLOCK}, .node = 1};
+
+	look(b);
+	plan_between_two_nodes(b, 2);
+	assert_true(action_has_room(&a, &b->s.host, 11 * BLOCK));
+	assert_false(action_has_room(&a, &b->s.host, 11 * BLOCK + 1));
+	a.node = -1;
+	assert_false(action_needs_room(&a));
+	assert_true(action_has_room(&a, &b->s.host, 11 * BLOCK + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +440,8 @@ int main(void)
 		TEST(what_was_given_back_is_held),
 		TEST(the_budget_is_that_of_copies),
 		TEST(never_past_the_memory_cgroup),
+		TEST(never_past_the_reserve_of_its_node),
+		TEST(what_others_took_meanwhile_is_not_populated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Memory that is huge before the guest touches it. Inside: by thpd's library in a real QEMU of another user, by what KVM
 # maps of it. From outside, by thpd in the unit's sandbox: of a guest that waits for its first instruction, and of a VMM
-# without page tables, where the kernel lets it.
+# without page tables, where the kernel lets it. Both on the node that the memory is bound to, wherever who fills it runs;
+# from outside else on the node of the guest.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
@@ -169,6 +170,18 @@ from_outside_where_it_is_bound() {
 	ok "epsilon: it ends" holder epsilon halt
 }
 
+# thpd on the processor of the other node.
+from_outside_where_it_runs() {
+	[ "$IS_REFUSED" = no ] || return 0
+	ok "thpd runs on node 0" taskset -a -p -c 0 "$(systemctl show -P MainPID thpd)"
+	ok "a guest that waits on node 1, its memory bound to no node" \
+		start_qemu_stopped zeta '' "${MEMFD_GUEST[@]}" -name guest=zeta
+	ok "zeta: populated from outside" wait_until 120 is_born_huge zeta
+	ok "zeta: on its own node" lies_on_node zeta default 1
+	ok "zeta: the guest begins" guest_begins zeta
+	ok "zeta: it ends" holder zeta halt
+}
+
 # A tmpfs file of another user's may be written to by nobody else.
 populating_a_file() {
 	ok "a guest that waits, on a file of its user's" start_qemu_stopped delta '' -name guest=delta -m 64M \
@@ -183,6 +196,7 @@ printf '%s\n' '[Manager]' 'Interval=200ms' 'MaxAge=2s' >"$CONF/thpd.conf.d/test.
 write_populating_rule gamma.conf Name=gamma
 write_populating_rule delta.conf Name=delta
 write_populating_rule epsilon.conf Name=epsilon
+write_populating_rule zeta.conf Name=zeta
 write_populating_rule young.conf "Comm=${HOLDER_COMM}young*"
 preload=$GUEST_PRELOAD
 ok "the library is installed" test -r "$GUEST_PRELOAD"
@@ -206,4 +220,5 @@ populating_a_file
 GUEST_PRELOAD=$preload
 populating_before_the_first_instruction
 from_outside_where_it_is_bound
+from_outside_where_it_runs
 live_end
