@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Memory that is huge before the guest touches it. Inside: by thpd's library in a real QEMU of another user, by what KVM
 # maps of it. From outside, by thpd in the unit's sandbox: of a guest that waits for its first instruction, and of a VMM
-# without page tables, where the kernel lets it. Both on the node that the memory is bound to, wherever who fills it runs;
-# from outside else on the node of the guest.
+# without page tables, where the kernel lets it. Both on the node that the memory is bound to, wherever who fills it
+# runs; from outside else on the node of the guest.
 set -uo pipefail
 # shellcheck source=../service.inc
 . tests/lab/service.inc
@@ -69,11 +69,17 @@ write_populating_rule() { # FILE MATCH
 	write_rule "$1" full "$2" && printf '%s\n' '[Populate]' 'Mode=huge' >>"$CONF/vm.d/$1"
 }
 
-# All but the first blocks at most, where the firmware has put something.
-is_born_huge() { # NAME
+huge_bytes() { # NAME
 	local start end huge
 	read -r start end <<<"$(ram_range "$1")"
 	read -r huge _ <<<"$(smaps_range "${HOLDER_PID[$1]}" "$start" $((end - start)))"
+	echo "$huge"
+}
+
+# All but the first blocks at most, where the firmware has put something.
+is_born_huge() { # NAME
+	local huge
+	huge=$(huge_bytes "$1")
 	[ "$huge" -ge $((GUEST_RAM - (4 << 20))) ] || { echo "$huge huge" && return 1; }
 }
 
@@ -175,11 +181,28 @@ from_outside_where_it_runs() {
 	[ "$IS_REFUSED" = no ] || return 0
 	ok "thpd runs on node 0" taskset -a -p -c 0 "$(systemctl show -P MainPID thpd)"
 	ok "a guest that waits on node 1, its memory bound to no node" \
-		start_qemu_stopped zeta '' "${MEMFD_GUEST[@]}" -name guest=zeta
+		start_qemu_stopped zeta '' "${MEMFD_GUEST[@]}" -name guest=zeta,debug-threads=on
 	ok "zeta: populated from outside" wait_until 120 is_born_huge zeta
 	ok "zeta: on its own node" lies_on_node zeta default 1
 	ok "zeta: the guest begins" guest_begins zeta
 	ok "zeta: it ends" holder zeta halt
+}
+
+# More than a node has, and less than both together.
+from_outside_with_no_room() {
+	[ "$IS_REFUSED" = no ] || return 0
+	printf '%s\n' '[Budget]' 'FreeReserve=2G' >"$CONF/thpd.conf.d/reserve.conf"
+	ok "no node has anything above its reserve" systemctl reload thpd
+	ok "a guest that waits" start_qemu_stopped eta '' "${MEMFD_GUEST[@]}" -name guest=eta,debug-threads=on
+	ok "eta: its node is full" wait_until 120 explains eta node-full
+	ok "eta: thpd looks again" looked_again eta 2
+	ok "eta: nothing was populated" is_equal "$(huge_bytes eta)" 0
+	rm "$CONF/thpd.conf.d/reserve.conf"
+	ok "there is room" systemctl reload thpd
+	ok "eta: populated" wait_until 120 is_born_huge eta
+	ok "eta: on its own node" lies_on_node eta default 1
+	ok "eta: the guest begins" guest_begins eta
+	ok "eta: it ends" holder eta halt
 }
 
 # A tmpfs file of another user's may be written to by nobody else.
@@ -197,6 +220,7 @@ write_populating_rule gamma.conf Name=gamma
 write_populating_rule delta.conf Name=delta
 write_populating_rule epsilon.conf Name=epsilon
 write_populating_rule zeta.conf Name=zeta
+write_populating_rule eta.conf Name=eta
 write_populating_rule young.conf "Comm=${HOLDER_COMM}young*"
 preload=$GUEST_PRELOAD
 ok "the library is installed" test -r "$GUEST_PRELOAD"
@@ -221,4 +245,5 @@ GUEST_PRELOAD=$preload
 populating_before_the_first_instruction
 from_outside_where_it_is_bound
 from_outside_where_it_runs
+from_outside_with_no_room
 live_end
