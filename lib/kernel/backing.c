@@ -43,11 +43,14 @@ bool mapping_may_be_ram(const struct maps_line *l, uint64_t min_bytes)
 	       !l->is_executable && !is_kernel_named(l);
 }
 
+/* guest_memfd is [kvm-gmem] to the kernel: an anonymous inode up to 6.18, then a file of its own.
+ */
 static bool is_secret(const struct maps_line *l)
 {
 	return path_starts(l, "/secretmem") || path_starts(l, "anon_inode:") ||
-	       path_starts(l, "[guest_memfd]") || path_starts(l, "/guest_memfd") ||
-	       path_starts(l, "/[guest_memfd]") || path_starts(l, "/anon_inode:");
+	       path_starts(l, "/[kvm-gmem]") || path_starts(l, "[guest_memfd]") ||
+	       path_starts(l, "/guest_memfd") || path_starts(l, "/[guest_memfd]") ||
+	       path_starts(l, "/anon_inode:");
 }
 
 static bool is_digit(char c)

@@ -42,7 +42,7 @@ static bool is_kernel_name(const char *path, size_t size)
 	static const char *const prefixes[] = {
 		"anon_inode:",	 "/secretmem",	 "/anon_hugepage", "/dev/zero",	 "/dev/dax",
 		"/dev/vfio/",	 "/dev/iommu",	 "/dev/kvm",	   "/dev/vhost", "/dev/null",
-		"[guest_memfd]", "/guest_memfd", "/dmabuf:",
+		"[guest_memfd]", "/guest_memfd", "/[kvm-gmem]",	   "/dmabuf:",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)

@@ -40,6 +40,8 @@ static void backings_are_told_apart(void **state)
 		{"rw-s 00000000 00:06 5    /dev/nvidia0", BACKING_SPECIAL, false},
 		{"rw-s 00000000 00:01 5    /secretmem (deleted)", BACKING_SECRET, false},
 		{"rw-s 00000000 00:0e 5    anon_inode:[guest_memfd]", BACKING_SECRET, false},
+		{"rw-s 00000000 00:0e 5    anon_inode:[kvm-gmem]", BACKING_SECRET, false},
+		{"rw-s 00000000 00:10 5    /[kvm-gmem] (deleted)", BACKING_SECRET, false},
 		{"rw-s 00000000 00:0e 5    [guest_memfd]", BACKING_SECRET, false},
 		{"rw-s 00000000 00:0e 5    /dmabuf:", BACKING_FILE, false},
 	};

@@ -53,6 +53,7 @@ static void paths_lose_names_and_keep_kinds(void **state)
 		    "5000-6000 rw-p 00000000 00:00 0       [heap]\n"
 		    "6000-7000 rw-s 00000000 00:06 45      /dev/dax0.0\n"
 		    "7000-8000 rw-p 00000000 00:00 0 \n"
+		    "8000-9000 rw-s 00000000 00:10 46      /[kvm-gmem] (deleted)\n"
 		    "VmFlags: rd wr\n",
 		    "1000-2000 rw-s 00000000 00:01 42      /memfd:ram-42 (deleted)\n"
 		    "2000-3000 rw-s 00000000 00:17 43      /dev/shm/ram-43\n"
@@ -61,6 +62,7 @@ static void paths_lose_names_and_keep_kinds(void **state)
 		    "5000-6000 rw-p 00000000 00:00 0       [heap]\n"
 		    "6000-7000 rw-s 00000000 00:06 45      /dev/dax0.0\n"
 		    "7000-8000 rw-p 00000000 00:00 0 \n"
+		    "8000-9000 rw-s 00000000 00:10 46      /[kvm-gmem] (deleted)\n"
 		    "VmFlags: rd wr\n");
 }
 
