@@ -207,6 +207,7 @@ struct json_object *report_show(const struct manager *m, const struct guest *g)
 	json_add_bool(vm, "has_kvm", g->snapshot.vm.has_kvm);
 	json_add_bool(vm, "has_userfaultfd", g->snapshot.vm.has_uffd);
 	json_add_bool(vm, "has_vfio", g->snapshot.vm.has_vfio);
+	json_add_bool(vm, "has_sev", g->snapshot.vm.has_sev);
 	json_add_text(vm, "library", g->library ? vmm_peer_library(g->library) : "");
 	json_add_u64(vm, "holds", g->ledger.n_holds);
 	for (size_t i = 0; i < g->snapshot.n_regions; i++)

@@ -119,6 +119,14 @@ static enum reason bar_of_advice(const struct snapshot *s, const struct region *
 	return REASON_NONE;
 }
 
+/* Of SEV and SEV-ES: KVM has pinned all of it for as long as the VM lives, so that no copy can
+ * replace a page. What could be remapped in place is let be as well: for each entry of such a guest
+ * that goes KVM has the processors write back all of their caches (docs/ARCHITECTURE.md). */
+static enum reason bar_of_pins(const struct snapshot *s)
+{
+	return s->vm.has_sev ? REASON_SEV_OR_GUEST_MEMFD : REASON_NONE;
+}
+
 /* KVM maps all of it by small pages for as long as the VM lives, so that the guest gains nothing.
  */
 static enum reason bar_of_log(const struct snapshot *s)
@@ -177,6 +185,8 @@ enum reason region_bar(const struct snapshot *s, const struct region *r)
 		bar = bar_of_userfaultfd(s, r);
 	if (bar == REASON_NONE)
 		bar = bar_of_advice(s, r);
+	if (bar == REASON_NONE)
+		bar = bar_of_pins(s);
 	if (bar == REASON_NONE)
 		bar = bar_of_log(s);
 	if (bar == REASON_NONE)

@@ -2,8 +2,8 @@
 /* Theory of operation: KVM maps huge only what the host maps huge, and never what it once mapped
  * small until that entry goes (KERNEL.md 3.2). So where most of a VM is huge on the host, and KVM
  * still has most of what it maps by small pages, something keeps it so. Shares are compared, not
- * bytes: KVM has entries of what the guest has touched only. What memslots explain is taken out of
- * both before: nothing that is done to it would help. */
+ * bytes: KVM has entries of what the guest has touched only. What memslots and pins explain is
+ * taken out of both before: nothing that is done to it would help. */
 #include "kvm_view.h"
 
 #include "bits.h"
@@ -58,14 +58,22 @@ static uint16_t share_bp(uint64_t part, uint64_t whole)
 	return (uint16_t)(part * 10000 / whole);
 }
 
-/* What memslots explain: resident memory, and the most that KVM maps small for it. */
+/* What memslots and pins explain: resident memory, and the most that KVM maps small for it. */
 struct forever_small {
 	uint64_t resident_bytes, mapped_bytes;
 };
 
-static struct forever_small forever_small_of(const struct slots_view *slots)
+/* What KVM has pinned before it was huge; the rest is as huge as it can be. */
+static uint64_t pinned_small_bytes(const struct snapshot *s, const struct totals *t)
 {
-	uint64_t resident = sat_add_u64(slots->not_congruent_bytes, slots->head_tail_bytes);
+	return s->vm.has_sev ? sat_sub_u64(t->resident_bytes, t->huge_bytes) : 0;
+}
+
+/* Pinned pages at the edge of a slot count twice: then less is blamed on KVM, never more. */
+static struct forever_small forever_small_of(const struct slots_view *slots, uint64_t pinned_bytes)
+{
+	uint64_t resident = sat_add_u64(
+		sat_add_u64(slots->not_congruent_bytes, slots->head_tail_bytes), pinned_bytes);
 
 	return (struct forever_small){resident, sat_add_u64(resident, slots->private_bytes)};
 }
@@ -108,8 +116,15 @@ static void find_in_slots(const struct slots_view *slots, const struct totals *t
 	if (slots->head_tail_bytes > 0 &&
 	    is_at_least(slots->head_tail_bytes, t->resident_bytes, HEAD_TAIL_NOTICEABLE_BP))
 		add_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes, slots->is_inferred);
-	if (slots->private_bytes > 0)
-		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, slots->private_bytes, slots->is_inferred);
+}
+
+/* Neither is inferred: the monitor tells nothing of guest_memfd, and a pin is known by /dev/sev. */
+static void find_private(uint64_t private_bytes, uint64_t pinned_bytes, struct kvm_view *v)
+{
+	uint64_t bytes = sat_add_u64(private_bytes, pinned_bytes);
+
+	if (bytes > 0)
+		add_finding(v, REASON_SEV_OR_GUEST_MEMFD, bytes, false);
 }
 
 /* As it is where a log is on for life; that none was ever huge tells it from what is left over. */
@@ -136,7 +151,8 @@ static void find_small_for_long(const struct snapshot *s, uint64_t bytes, bool i
 static void find(const struct snapshot *s, const struct totals *t, const struct slots_view *slots,
 		 struct kvm_view *v)
 {
-	const struct forever_small except = forever_small_of(slots);
+	const uint64_t pinned = pinned_small_bytes(s, t);
+	const struct forever_small except = forever_small_of(slots, pinned);
 	uint64_t small = v->mapped_bytes - v->huge_bytes,
 		 split = min_u64(bytes_of(s->kvm.nx_splits, SHIFT_2M), small);
 	bool is_split = split > 0 && is_at_least(split, t->resident_bytes, NX_NOTICEABLE_BP),
@@ -160,6 +176,7 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 		find_small_for_long(s, unexplained, slots->is_inferred && v->explained_bytes > 0,
 				    v);
 	find_in_slots(slots, t, v);
+	find_private(slots->private_bytes, pinned, v);
 }
 
 struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *totals)

@@ -29,7 +29,7 @@ bool mover_may_move(const struct snapshot *s, const struct home *h)
 
 	return (p->placement == PLACEMENT_FOLLOW || p->placement == PLACEMENT_BIND) &&
 	       p->mode == MODE_FULL && !p->is_paused && h->nodes && !s->vm.has_vfio &&
-	       !s->vm.has_uffd && !vm_is_armed(s);
+	       !s->vm.has_sev && !s->vm.has_uffd && !vm_is_armed(s);
 }
 
 bool mover_takes(const struct snapshot *s, const struct run *run, node_set_t target)

@@ -111,6 +111,8 @@ enum reason populate_held(const struct populate_history *h, const struct snapsho
 		return REASON_POLICY_OFF;
 	if (s->vm.has_uffd)
 		return REASON_USERFAULTFD;
+	if (s->vm.has_sev)
+		return REASON_SEV_OR_GUEST_MEMFD;
 	if (s->vm.has_vfio)
 		return REASON_PINNED_SUSPECTED;
 	if (s->is_migrating == ANSWER_YES)

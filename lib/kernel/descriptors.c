@@ -16,6 +16,12 @@ static bool starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* An anonymous inode up to 6.18, then a file of its own. */
+static bool is_guest_memfd(const char *target)
+{
+	return starts_with(target, "anon_inode:[kvm-gmem]") || starts_with(target, "/[kvm-gmem]");
+}
+
 static void judge_link(const char *target, struct descriptors *d)
 {
 	if (strcmp(target, "anon_inode:kvm-vm") == 0)
@@ -25,6 +31,10 @@ static void judge_link(const char *target, struct descriptors *d)
 	else if (starts_with(target, "/dev/vfio/") || strcmp(target, "/dev/iommu") == 0 ||
 		 starts_with(target, "anon_inode:[vfio") || starts_with(target, "anon_inode:vfio"))
 		d->has_vfio = true;
+	else if (strcmp(target, "/dev/sev") == 0)
+		d->has_sev = true;
+	else if (is_guest_memfd(target))
+		d->has_guest_memfd = true;
 }
 
 struct listing {

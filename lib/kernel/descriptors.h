@@ -9,7 +9,9 @@
 
 struct descriptors {
 	bool has_kvm, has_uffd, has_vfio;
-	bool is_complete; /* all were listed; else nothing of the above can be ruled out */
+	bool has_sev;	      /* /dev/sev: a guest of SEV, SEV-ES or SEV-SNP */
+	bool has_guest_memfd; /* memory of a guest's alone: not of SEV and SEV-ES */
+	bool is_complete;     /* all were listed; else nothing of the above can be ruled out */
 };
 
 /* Reads the links of DIR/fd, where dirfd is /proc/PID. 0, -ESRCH, or -errno; a process whose fds

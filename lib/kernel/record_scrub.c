@@ -40,9 +40,9 @@ const char *scrub_comm(const char *comm)
 static bool is_kernel_name(const char *path, size_t size)
 {
 	static const char *const prefixes[] = {
-		"anon_inode:",	 "/secretmem",	 "/anon_hugepage", "/dev/zero",	 "/dev/dax",
-		"/dev/vfio/",	 "/dev/iommu",	 "/dev/kvm",	   "/dev/vhost", "/dev/null",
-		"[guest_memfd]", "/guest_memfd", "/[kvm-gmem]",	   "/dmabuf:",
+		"anon_inode:", "/secretmem",	"/anon_hugepage", "/dev/zero",	 "/dev/dax",
+		"/dev/vfio/",  "/dev/iommu",	"/dev/kvm",	  "/dev/vhost",	 "/dev/null",
+		"/dev/sev",    "[guest_memfd]", "/guest_memfd",	  "/[kvm-gmem]", "/dmabuf:",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)

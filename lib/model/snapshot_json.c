@@ -114,6 +114,7 @@ static const struct field vm_rows[] = {
 	BOOL(vm, has_kvm),
 	BOOL(vm, has_uffd),
 	BOOL(vm, has_vfio),
+	BOOL(vm, has_sev),
 	BOOL(vm, has_device_dax_1g),
 	BOOL(vm, is_restored),
 	BOOL(vm, is_of_libvirt),

@@ -21,11 +21,13 @@ struct vm {
 	char name[VM_TEXT_MAX]; /* machine name in the cgroup, else QEMU's -name, else comm */
 	char uuid[37];		/* QEMU's -uuid, or "" */
 	char comm[16];
-	char exe[256];		/* link target of /proc/PID/exe, or "" */
-	char cgroup[256];	/* path in the unified or the memory hierarchy, or "" */
-	bool has_kvm;		/* holds an anon_inode:kvm-vm fd */
-	bool has_uffd;		/* holds a userfaultfd */
-	bool has_vfio;		/* holds /dev/vfio/ or /dev/iommu */
+	char exe[256];	  /* link target of /proc/PID/exe, or "" */
+	char cgroup[256]; /* path in the unified or the memory hierarchy, or "" */
+	bool has_kvm;	  /* holds an anon_inode:kvm-vm fd */
+	bool has_uffd;	  /* holds a userfaultfd */
+	bool has_vfio;	  /* holds /dev/vfio/ or /dev/iommu */
+	bool has_sev;	  /* holds /dev/sev and no guest_memfd: the guest is one of SEV or SEV-ES,
+			     all of whose memory KVM has pinned */
 	bool has_device_dax_1g; /* some VMA is device-dax with 1 GiB alignment: smaps must not be
 				   read */
 	bool is_restored;	/* started to take over another VM's memory, or an image's */

@@ -404,7 +404,7 @@ static int collapse_range(struct model *m, struct model_process *p, hva_t start,
 
 static bool is_barred(const struct model *m, const struct model_process *p, const struct vma *v)
 {
-	return vma_refuses(m, p, v) || (v->flags & VMA_FLAGS_UFFD) || v->copies ||
+	return p->vm.has_sev || vma_refuses(m, p, v) || (v->flags & VMA_FLAGS_UFFD) || v->copies ||
 	       ((v->flags & VMA_FLAG_MG) && m->is_ksm_running && !vma_is_file(v));
 }
 

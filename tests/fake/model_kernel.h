@@ -80,6 +80,7 @@ struct model_vm {
 	const char *comm, *exe, *cgroup; /* cgroup: path, or NULL for "/" */
 	const char *const *args;	 /* NULL-terminated, or NULL */
 	bool has_kvm, has_uffd, has_vfio;
+	bool has_sev; /* a guest of SEV or SEV-ES: whoever acts on it breaks a rule */
 	bool is_thp_disabled;
 	uint64_t memcg_max_bytes; /* 0: no limit */
 };

@@ -162,7 +162,8 @@ static void judge(struct model *m, const struct model_process *p, const struct v
 {
 	bool is_ram = v->object->backing == MODEL_ANON || vma_is_shmem(v);
 
-	m->stats.barred_moves += !is_ram || p->vm.has_vfio || (v->flags & VMA_FLAGS_UFFD);
+	m->stats.barred_moves +=
+		!is_ram || p->vm.has_vfio || p->vm.has_sev || (v->flags & VMA_FLAGS_UFFD);
 }
 
 static int answer(struct model *m, struct model_process *p, hva_t address, const int *node,

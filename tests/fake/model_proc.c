@@ -403,6 +403,8 @@ static void write_fds(int fd, const struct model_process *p)
 		add_fd(fd, 20, "anon_inode:[userfaultfd]");
 	if (p->vm.has_vfio)
 		add_fd(fd, 21, "/dev/vfio/12");
+	if (p->vm.has_sev)
+		add_fd(fd, 22, "/dev/sev");
 }
 
 static void write_status(int fd, const struct model_process *p)

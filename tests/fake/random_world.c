@@ -200,6 +200,7 @@ static void add_vm(struct world *w, bool may_refill)
 		.has_kvm = chance(w, 80),
 		.has_uffd = chance(w, 20),
 		.has_vfio = chance(w, 10),
+		.has_sev = chance(w, 5),
 		.is_thp_disabled = chance(w, 2),
 	};
 	if (vm->born.cgroup && chance(w, 30))

@@ -230,6 +230,23 @@ static void test_barred_memory(void **state)
 		check_bar(*state, &bars[i]);
 }
 
+/* Neither copied nor, where it could be, remapped; nor populated. */
+static void test_a_guest_of_sev_is_left_alone(void **state)
+{
+	struct world *w = *state;
+
+	world_change(w, &(struct model_options)MODEL_OPTIONS_INIT,
+		     &(struct model_vm){.pid = PID, .has_kvm = true, .has_sev = true});
+	map(w, MODEL_MEMFD, 4);
+	touch(w, 0, 2 * BLOCK);
+	model_make_huge(w->m, PID, RAM + 2 * BLOCK, BLOCK);
+	model_split(w->m, PID, RAM + 2 * BLOCK, BLOCK);
+	assert_int_equal(cycle(w), 0);
+	assert_int_equal(calls(w), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_reason(w, i * BLOCK, REASON_SEV_OR_GUEST_MEMFD);
+}
+
 static void test_thp_disabled_by_prctl(void **state)
 {
 	struct world *w = *state;
@@ -405,6 +422,7 @@ int main(void)
 		T(test_other_geometry),
 		T(test_old_kernel_without_scan),
 		T(test_barred_memory),
+		T(test_a_guest_of_sev_is_left_alone),
 		T(test_thp_disabled_by_prctl),
 		T(test_userfaultfd),
 		T(test_post_copy_on_an_old_kernel_loses_nothing),

@@ -142,6 +142,15 @@ static void test_a_device_holds_its_memory(void **state)
 	assert_stays(w, 1);
 }
 
+static void test_kvm_holds_memory_of_sev(void **state)
+{
+	struct world *w = *state;
+
+	world_change(w, &(struct model_vm){.pid = PID, .has_sev = true}, UINT64_MAX);
+	huge_ram(w, MODEL_MEMFD, 1);
+	assert_stays(w, 1);
+}
+
 static void test_a_pager_holds_its_memory(void **state)
 {
 	struct world *w = *state;
@@ -363,6 +372,7 @@ int main(void)
 		TEST(test_bound_memory_goes_where_it_is_bound_to),
 		TEST(test_report_moves_nothing),
 		TEST(test_a_device_holds_its_memory),
+		TEST(test_kvm_holds_memory_of_sev),
 		TEST(test_a_pager_holds_its_memory),
 		TEST(test_a_wide_vm_stays_as_it_is),
 		TEST(test_a_paused_vm_stays_as_it_is),

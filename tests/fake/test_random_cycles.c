@@ -141,6 +141,8 @@ static bool is_excused(const struct world *w, const struct world_vm *vm, enum re
 
 	bool is_reduced = p->mode != MODE_FULL || !p->may_copy || !p->may_remap;
 
+	if (reason == REASON_SEV_OR_GUEST_MEMFD)
+		return vm->born.has_sev;
 	if (reason == REASON_PINNED_SUSPECTED)
 		return vm->born.has_vfio || !p->may_copy;
 	if (reason == REASON_FOLIO_UNKNOWN)

@@ -123,6 +123,7 @@ static struct json_object *identity_json(const struct vm *vm)
 	json_object_object_add(o, "uid", json_object_new_int64(vm->uid));
 	json_object_object_add(o, "kvm", json_object_new_boolean(vm->has_kvm));
 	json_object_object_add(o, "vfio", json_object_new_boolean(vm->has_vfio));
+	json_object_object_add(o, "sev", json_object_new_boolean(vm->has_sev));
 	json_object_object_add(o, "userfaultfd", json_object_new_boolean(vm->has_uffd));
 	json_object_object_add(o, "thp_disabled", json_object_new_boolean(vm->is_thp_disabled));
 	if (vm->memcg_headroom_bytes != UINT64_MAX)

@@ -223,6 +223,7 @@ static inline void random_surroundings(uint64_t *seed, struct snapshot *s)
 	s->host.is_uffd_seen = one_in(seed, 8);
 	s->vm.has_uffd = one_in(seed, 12);
 	s->vm.has_vfio = one_in(seed, 6);
+	s->vm.has_sev = one_in(seed, 12);
 	s->vm.is_thp_disabled = one_in(seed, 8);
 	s->vm.is_logged_for_life = one_in(seed, 8) ? ANSWER_YES : ANSWER_UNKNOWN;
 	s->vm.memcg_headroom_bytes =

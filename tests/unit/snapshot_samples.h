@@ -81,6 +81,7 @@ static inline void fill_vm(struct vm *vm)
 		.has_kvm = true,
 		.has_uffd = true,
 		.has_vfio = true,
+		.has_sev = true,
 		.has_device_dax_1g = true,
 		.is_restored = true,
 		.is_of_libvirt = true,
@@ -287,6 +288,7 @@ static inline void check_vm(const struct vm *a, const struct vm *b)
 {
 	SAME(pid), SAME(starttime), SAME(uid), SAME_TEXT(name), SAME_TEXT(uuid), SAME_TEXT(comm);
 	SAME_TEXT(exe), SAME_TEXT(cgroup), SAME(has_kvm), SAME(has_uffd), SAME(has_vfio);
+	SAME(has_sev);
 	SAME(has_device_dax_1g), SAME(is_thp_disabled), SAME(is_restored), SAME(age_ns),
 		SAME(ksm_merged_pages), SAME(allowed_nodes), SAME(bound_nodes);
 	SAME(memcg_headroom_bytes), SAME(is_of_libvirt), SAME(has_guest_nodes), SAME(is_static);

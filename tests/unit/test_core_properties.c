@@ -240,6 +240,7 @@ static void check_block(const struct round *r, const struct action *a, hva_t at)
 	LAW(r->seed, region_is_congruent(region, &r->s.geometry));
 	LAW(r->seed, region->eligibility != ELIGIBILITY_NO);
 	LAW(r->seed, a->kind == ACTION_REMAP || !r->s.vm.has_vfio);
+	LAW(r->seed, !r->s.vm.has_sev);
 }
 
 static void actions_hold_only_what_pays(const struct round *r)

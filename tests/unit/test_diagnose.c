@@ -186,6 +186,38 @@ static void test_log_for_life(void **state)
 	expect_one(b, BLOCK_HUGE, REASON_NONE, 4 * BLOCK);
 }
 
+/* All of it is pinned, and let be even where a pin is no obstacle (a remap). */
+static void test_guest_of_sev(void **state)
+{
+	static const struct {
+		enum backing backing;
+		enum seen seen;
+	} cases[] = {
+		{BACKING_SHMEM, SEEN_SMALL}, {BACKING_SHMEM, SEEN_FOLIO},
+		{BACKING_SHMEM, SEEN_PAGES}, {BACKING_SHMEM, SEEN_NOTHING},
+		{BACKING_ANON, SEEN_SMALL},  {BACKING_ANON, SEEN_PAGES},
+	};
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool is_empty = cases[i].seen == SEEN_NOTHING;
+
+		snapshot_clear(&b->s);
+		build_begin(&b->s);
+		four_blocks(b, cases[i].backing, cases[i].seen, is_empty ? 0 : FILL_FULL);
+		b->s.vm.has_sev = true;
+		expect_one(b, BLOCK_BARRED, REASON_SEV_OR_GUEST_MEMFD, is_empty ? 0 : 4 * BLOCK);
+	}
+	b->s.sights[0].seen = SEEN_HUGE;
+	expect_one(b, BLOCK_HUGE, REASON_NONE, 4 * BLOCK);
+	/* What is wrong with the mapping is wrong from the start, and can be mended for the next.
+	 */
+	b->s.sights[0].seen = SEEN_SMALL;
+	b->s.regions[0].file_offset = PAGE;
+	b->s.regions[0].backing = BACKING_SHMEM;
+	expect_one(b, BLOCK_BARRED, REASON_MISALIGNED_MAPPING, 4 * BLOCK);
+}
+
 static void test_cow_page(void **state)
 {
 	struct bench *b = *state;
@@ -421,6 +453,7 @@ int main(void)
 		TEST(test_table_full_begins_where_the_account_ends),
 		TEST(test_folio_unknown_is_unknown),
 		TEST(test_folio_unknown_bars_with_vfio),
+		TEST(test_guest_of_sev),
 		TEST(test_copies_that_are_held_up_say_why),
 		TEST(test_anon_pages_are_copied_whatever_they_are),
 		TEST(test_pinned_suspected),

@@ -30,6 +30,36 @@ static void vm_is_identified(void **state)
 	assert_int_equal(vm->ksm_merged_pages, 12);
 }
 
+static bool has_sev_with(struct tree *t, const char *link)
+{
+	int fds = openat(t->process.dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)unlinkat(fds, "12", 0);
+	assert_int_equal(symlinkat(link, fds, "12"), 0);
+	(void)close(fds);
+	assert_int_equal(vm_refresh(&t->sys, &t->process, &t->snapshot.vm), 0);
+	return t->snapshot.vm.has_sev;
+}
+
+/* The memory of SEV-SNP is guest_memfd, and nothing of the rest is pinned. */
+static void a_guest_of_sev_is_known_by_the_device(void **state)
+{
+	struct tree *t = *state;
+
+	put_link(t, "proc/77/fd/9", "anon_inode:kvm-vm");
+	put_process(t, "");
+	assert_int_equal(vm_identify(&t->sys, &t->process, &t->snapshot.vm), 0);
+	assert_false(t->snapshot.vm.has_sev);
+	assert_false(has_sev_with(t, "/dev/sev-guest"));
+	assert_false(has_sev_with(t, "/opt/dev/sev"));
+	assert_true(has_sev_with(t, "/dev/sev"));
+	put_link(t, "proc/77/fd/13", "/dev/sev");
+	assert_true(has_sev_with(t, "/memfd:[kvm-gmem] (deleted)"));
+	assert_false(has_sev_with(t, "anon_inode:[kvm-gmem]"));
+	assert_false(has_sev_with(t, "/[kvm-gmem] (deleted)"));
+	assert_true(has_sev_with(t, "/dev/null"));
+}
+
 static void name_comes_from_qemu_then_comm(void **state)
 {
 	struct tree *t = *state;
@@ -302,6 +332,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TREE_TEST(vm_is_identified),
+		TREE_TEST(a_guest_of_sev_is_known_by_the_device),
 		TREE_TEST(name_comes_from_qemu_then_comm),
 		TREE_TEST(a_guest_of_libvirt_is_known_by_its_monitor),
 		TREE_TEST(a_static_program_is_told_from_others),

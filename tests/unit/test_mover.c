@@ -194,6 +194,11 @@ static void forbid_vfio(struct snapshot *s)
 	s->vm.has_vfio = true;
 }
 
+static void forbid_sev(struct snapshot *s)
+{
+	s->vm.has_sev = true;
+}
+
 static void forbid_uffd(struct snapshot *s)
 {
 	s->vm.has_uffd = true;
@@ -206,8 +211,8 @@ static void forbid_armed(struct snapshot *s)
 }
 
 static void (*const forbidders[])(struct snapshot *s) = {
-	forbid_report, forbid_off,  forbid_bind, forbid_mode,
-	forbid_pause,  forbid_vfio, forbid_uffd, forbid_armed,
+	forbid_report, forbid_off, forbid_bind, forbid_mode,  forbid_pause,
+	forbid_vfio,   forbid_sev, forbid_uffd, forbid_armed,
 };
 
 static void test_what_forbids_moves(void **state)

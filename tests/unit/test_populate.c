@@ -196,6 +196,9 @@ static void some_vms_are_never_filled(void **state)
 	b->h.wish = POPULATE_WISH_FORCED;
 	b->s.vm.has_vfio = true;
 	expect_held(b, NOW, REASON_PINNED_SUSPECTED);
+	b->s.vm.has_vfio = false;
+	b->s.vm.has_sev = true;
+	expect_held(b, NOW, REASON_SEV_OR_GUEST_MEMFD);
 	b->s.vm.has_uffd = true;
 	expect_held(b, NOW, REASON_USERFAULTFD);
 	b->s.policy.mode = MODE_REPORT;

@@ -485,6 +485,64 @@ static void memory_of_the_guests_alone_is_said_to_be(void **state)
 	snapshot_clear(&s);
 }
 
+/* Pinned before it was huge: no memslot tells it, and it needs none. */
+static void what_kvm_has_pinned_is_no_fault_of_kvms(void **state)
+{
+	struct totals t = {.resident_bytes = 64 * MIB, .huge_bytes = 60 * MIB};
+	struct snapshot s = begin();
+	struct kvm_view v;
+
+	(void)state;
+	s.vm.has_sev = true;
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 1);
+	assert_finding(&v, 0, REASON_SEV_OR_GUEST_MEMFD, 4 * MIB);
+	s.kvm = (struct kvm_counts){.source = KVM_SOURCE_DEBUGFS,
+				    .read_ns = 100 * SECOND,
+				    .pages_2m = 30,
+				    .pages_4k = 4 * PAGES_OF_MIB};
+	s.kvm_before = s.kvm;
+	s.kvm_before.read_ns = 10 * SECOND;
+	assert_int_equal(kvm_view_of(&s, &t).curable_bytes, 0);
+	s.vm.has_sev = false;
+	assert_int_equal(kvm_view_of(&s, &t).curable_bytes, 4 * MIB);
+	assert_int_equal(kvm_view_of(&s, &t).n_findings, 0);
+	/* Both are said at once: once, together, and as of the library's own knowledge. */
+	s.vm.has_sev = true;
+	TELL(&s, {0, 16 * BLOCK, BASE, MEMSLOT_GUEST_MEMFD, 0, 0});
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 1);
+	assert_finding(&v, 0, REASON_SEV_OR_GUEST_MEMFD, 36 * MIB);
+	assert_false(v.findings[0].is_inferred);
+	/* Huge since its birth: nothing is wrong with it. */
+	TELL(&s, {0, 16 * BLOCK, BASE, 0, 0, 0});
+	t.huge_bytes = t.resident_bytes;
+	assert_int_equal(kvm_view_of(&s, &t).n_findings, 0);
+	snapshot_clear(&s);
+}
+
+/* Of slots that the monitor told only the geometry is inferred. */
+static void a_pin_is_never_inferred(void **state)
+{
+	struct totals t = {.resident_bytes = 64 * MIB, .huge_bytes = 32 * MIB};
+	struct memslot *slot = malloc(sizeof(*slot));
+	struct snapshot s = begin();
+	struct kvm_view v;
+
+	(void)state;
+	assert_non_null(slot);
+	*slot = (struct memslot){PAGE, 8 * BLOCK, BASE, 0, 0, 0};
+	assert_int_equal(snapshot_infer_memslots(&s, &slot, 1, SECOND), 0);
+	s.vm.has_sev = true;
+	v = kvm_view_of(&s, &t);
+	assert_int_equal(v.n_findings, 2);
+	assert_finding(&v, 0, REASON_SLOT_NOT_CONGRUENT, 16 * MIB);
+	assert_true(v.findings[0].is_inferred);
+	assert_finding(&v, 1, REASON_SEV_OR_GUEST_MEMFD, 32 * MIB);
+	assert_false(v.findings[1].is_inferred);
+	snapshot_clear(&s);
+}
+
 /* Whatever is wrong at once has its place. */
 static void all_findings_together(void **state)
 {
@@ -529,6 +587,8 @@ int main(void)
 		cmocka_unit_test(a_fair_share_is_of_what_can_be_huge),
 		cmocka_unit_test(edges_are_worth_a_word_in_a_vm_of_small_slots_only),
 		cmocka_unit_test(memory_of_the_guests_alone_is_said_to_be),
+		cmocka_unit_test(what_kvm_has_pinned_is_no_fault_of_kvms),
+		cmocka_unit_test(a_pin_is_never_inferred),
 		cmocka_unit_test(all_findings_together),
 	};
 
