@@ -130,13 +130,14 @@ static uint64_t copy_allowance(struct manager *m, struct guest *g, struct allowa
 				       &ret->retry_ns);
 }
 
-static void limit_populating(struct manager *m, struct guest *g, struct plan_limits *limits,
-			     struct allowance *ret)
+/* It needs what copies need, and room on its node besides. */
+static void limit_populating(struct manager *m, struct guest *g, const struct allowance *copies,
+			     struct plan_limits *limits, struct allowance *ret)
 {
 	struct home home;
 
-	*ret = (struct allowance){.retry_ns = UINT64_MAX};
-	if (g->diagnosis.totals.by_reason[REASON_TO_POPULATE] == 0)
+	*ret = (struct allowance){.retry_ns = 0};
+	if (g->diagnosis.totals.by_reason[REASON_TO_POPULATE] == 0 || copies->reason != REASON_NONE)
 		return;
 	home = home_of(&g->snapshot);
 	limits->populate_nodes = landing_nodes(&g->snapshot, &home, &m->host);
@@ -176,13 +177,13 @@ static void take_earlier(struct allowance *earliest, bool is_put_off, const stru
 static struct allowance put_off(const struct guest *g, const struct allowances *a)
 {
 	struct allowance earliest = {.retry_ns = UINT64_MAX};
-	bool has_room = a->populates.reason == REASON_NONE;
+	bool is_room_last = a->populates.retry_ns > a->copies.retry_ns;
 
 	take_earlier(&earliest, g->plan.deferred_place_bytes > 0 || a->places.reason != REASON_NONE,
 		     &a->places);
 	take_earlier(&earliest, g->plan.deferred_copy_bytes > 0, &a->copies);
 	take_earlier(&earliest, g->plan.deferred_populate_bytes > 0,
-		     has_room ? &a->copies : &a->populates);
+		     is_room_last ? &a->populates : &a->copies);
 	return earliest;
 }
 
@@ -222,7 +223,7 @@ static void decide(struct manager *m, struct guest *g)
 	}
 	g->is_counted = false;
 	limits.copy_allowance_bytes = copy_allowance(m, g, &allowed.copies);
-	limit_populating(m, g, &limits, &allowed.populates);
+	limit_populating(m, g, &allowed.copies, &limits, &allowed.populates);
 	placing_limit(m, g, &limits, &allowed.places);
 	g->snapshot.copies_held = allowed.copies.reason;
 	g->populating_held = allowed.populates.reason;

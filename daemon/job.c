@@ -147,12 +147,15 @@ static void run_survey(struct sys *sys, struct job *j)
 		job_ask_around(sys, j);
 }
 
-/* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. */
-static bool holds_userfaultfd(const struct process *p)
+/* A VMM that was not paged at the survey may be by now: postcopy, a snapshot. And one that had just
+ * made its VM may have asked for SEV since. */
+static bool is_barred_since(const struct job *j)
 {
 	struct descriptors d;
 
-	return descriptors_read(p->dirfd, &d) < 0 || d.has_uffd;
+	if (descriptors_read(j->process->dirfd, &d) < 0)
+		return !j->had_uffd;
+	return (d.has_uffd && !j->had_uffd) || descriptors_are_of_pinned(&d);
 }
 
 /* Without PAGEMAP_SCAN only the sums of the whole mapping tell huge from not huge. */
@@ -206,7 +209,7 @@ static bool confirm(struct sys *sys, struct job *j)
 {
 	int r;
 
-	if (!j->had_uffd && holds_userfaultfd(j->process)) {
+	if (is_barred_since(j)) {
 		j->outcome.err = ECANCELED;
 		return false;
 	}

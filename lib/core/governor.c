@@ -152,10 +152,15 @@ uint64_t governor_populate_allowance(const struct governor *g, const struct host
 {
 	uint64_t room = landing_room_bytes(nodes, host, g->budget.free_reserve_bytes);
 	uint64_t free_bytes = whole_blocks(g, sat_sub_u64(room, g->in_flight_bytes));
-	bool is_full = free_bytes == 0;
 
-	*ret_reason = is_full ? REASON_NODE_FULL : REASON_NONE;
-	*ret_retry_ns = is_full ? sat_add_u64(now_ns, NODE_FULL_RETRY_NS) : now_ns;
+	*ret_reason = REASON_NONE;
+	*ret_retry_ns = now_ns;
+	if (whole_blocks(g, room) == 0) {
+		*ret_reason = REASON_NODE_FULL;
+		*ret_retry_ns = sat_add_u64(now_ns, NODE_FULL_RETRY_NS);
+	} else if (free_bytes == 0) {
+		*ret_retry_ns = sat_add_u64(now_ns, NS_PER_S);
+	}
 	return free_bytes;
 }
 

@@ -43,7 +43,8 @@ uint64_t governor_place_allowance(struct governor *g, const struct host *host, i
 				  uint64_t now_ns, enum reason *ret_reason, uint64_t *ret_retry_ns);
 
 /* How much of them populating may put there, whatever the bucket holds: as much as each of the
- * nodes has (landing.h). 0 with node-full where one has none above the reserve. */
+ * nodes has (landing.h). 0 with node-full where one has none above the reserve, and without a
+ * reason where all of it is under way. */
 uint64_t governor_populate_allowance(const struct governor *g, const struct host *host,
 				     node_set_t nodes, uint64_t now_ns, enum reason *ret_reason,
 				     uint64_t *ret_retry_ns);

@@ -26,7 +26,7 @@ enum { SHIFT_4K = 12, SHIFT_2M = 21, SHIFT_1G = 30 };
 #define NX_NOTICEABLE_BP 500
 /* Of resident memory. Every VM has edges (x86's first MiB is cut up); they matter in a VM of many
  * small slots. */
-#define HEAD_TAIL_NOTICEABLE_BP 100
+#define EDGES_NOTICEABLE_BP 100
 
 static uint64_t bytes_of(uint64_t pages, unsigned int shift)
 {
@@ -114,7 +114,7 @@ static void find_in_slots(const struct slots_view *slots, const struct totals *t
 		add_finding(v, REASON_SLOT_NOT_CONGRUENT, slots->not_congruent_bytes,
 			    slots->is_inferred);
 	if (slots->head_tail_bytes > 0 &&
-	    is_at_least(slots->head_tail_bytes, t->resident_bytes, HEAD_TAIL_NOTICEABLE_BP))
+	    is_at_least(slots->head_tail_bytes, t->resident_bytes, EDGES_NOTICEABLE_BP))
 		add_finding(v, REASON_SLOT_HEAD_TAIL, slots->head_tail_bytes, slots->is_inferred);
 }
 
@@ -176,7 +176,8 @@ static void find(const struct snapshot *s, const struct totals *t, const struct 
 		find_small_for_long(s, unexplained, slots->is_inferred && v->explained_bytes > 0,
 				    v);
 	find_in_slots(slots, t, v);
-	find_private(slots->private_bytes, pinned, v);
+	find_private(slots->private_bytes,
+		     is_at_least(pinned, t->resident_bytes, EDGES_NOTICEABLE_BP) ? pinned : 0, v);
 }
 
 struct kvm_view kvm_view_of(const struct snapshot *s, const struct totals *totals)

@@ -5,10 +5,11 @@
 
 #include "home.h"
 
-/* Where memory lands that is populated: on each of these, or on any; 0: the host's nodes are not
- * known. What the VMM was told to bind its memory to (the file has that policy whoever fills it);
- * else that node of the home which has most room, since who fills asks for it (kernel/hole.h);
- * where no home is known it can be any node of the host. *host: of now. */
+/* Where memory lands that is populated: on each of these, or on any; 0: the host has no choice, or
+ * its nodes are not known. What the VMM was told to bind its memory to (the file has that policy
+ * whoever fills it); else that node of the home which has most room, since who fills asks for it
+ * (kernel/hole.h); where no home is known, that of its cpuset, those with processors first. What a
+ * VMM says of itself never has anybody ask for a node outside its cpuset. *host: of now. */
 node_set_t landing_nodes(const struct snapshot *s, const struct home *home,
 			 const struct host *host);
 

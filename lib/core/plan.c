@@ -315,7 +315,9 @@ static uint64_t populate_allowance_left(const struct maker *m)
 
 	if (m->limits->populate_nodes == 0)
 		return left;
-	return min_u64(left, align_down(m->limits->populate_allowance_bytes,
+	/* Moves may have the same node in view. */
+	return min_u64(left, align_down(sat_sub_u64(m->limits->populate_allowance_bytes,
+						    m->plan->place_bytes),
 					block_bytes(&m->s->geometry)));
 }
 

@@ -142,17 +142,20 @@ static enum reason held_by_flags(const struct region *r)
 
 enum reason populate_reason(const struct snapshot *s, const struct region *r)
 {
-	bool is_fit = r->backing == BACKING_SHMEM && r->is_shared && r->is_writable;
+	bool is_fit = r->backing == BACKING_SHMEM && r->is_shared && r->is_writable,
+	     is_full = s->populate_held == REASON_NODE_FULL;
 	enum reason held;
 
 	if (!is_fit || s->policy.populate != POPULATE_HUGE)
 		return REASON_NEVER_TOUCHED;
 	if (s->populate_held == REASON_POLICY_OFF)
 		return REASON_NEVER_TOUCHED;
-	if (s->populate_held != REASON_NONE)
+	if (s->populate_held != REASON_NONE && !is_full)
 		return s->populate_held;
 	held = held_by_flags(r);
-	return held == REASON_NONE ? REASON_TO_POPULATE : held;
+	if (held != REASON_NONE)
+		return held; /* room would not help */
+	return is_full ? REASON_NODE_FULL : REASON_TO_POPULATE;
 }
 
 enum reason populate_refusal(int err)
@@ -173,6 +176,8 @@ enum reason populate_refusal(int err)
 		return REASON_TMPFS_FULL;
 	case EAGAIN:
 		return REASON_BUSY_RETRY;
+	case ENODEV: /* hole.h */
+		return REASON_NO_PERMISSION;
 	default:
 		return REASON_POPULATE_REFUSED;
 	}
@@ -188,7 +193,7 @@ bool populate_ends_plan(int err)
 	case 0:
 	case EEXIST:	/* data in the file: of this block only */
 	case EAGAIN:	/* pages that somebody holds, likewise */
-	case ECANCELED: /* filled by the guest meanwhile: nothing was called */
+	case ECANCELED: /* filled by the guest meanwhile, or no room now: nothing was called */
 		return false;
 	default:
 		return true;
@@ -197,7 +202,7 @@ bool populate_ends_plan(int err)
 
 bool populate_is_refusal(enum reason reason)
 {
-	return reason == REASON_FILE_HAS_DATA || reason == REASON_SEALED_FILE ||
-	       reason == REASON_FILE_NOT_WRITABLE || reason == REASON_TMPFS_FULL ||
-	       reason == REASON_POPULATE_REFUSED;
+	return reason == REASON_NO_PERMISSION || reason == REASON_FILE_HAS_DATA ||
+	       reason == REASON_SEALED_FILE || reason == REASON_FILE_NOT_WRITABLE ||
+	       reason == REASON_TMPFS_FULL || reason == REASON_POPULATE_REFUSED;
 }

@@ -14,6 +14,13 @@ struct descriptors {
 	bool is_complete;     /* all were listed; else nothing of the above can be ruled out */
 };
 
+/* KVM has pinned all of the guest's memory: of SEV and SEV-ES. Of SEV-SNP's nothing that the VMM
+ * maps. */
+static inline bool descriptors_are_of_pinned(const struct descriptors *d)
+{
+	return d->has_sev && !d->has_guest_memfd;
+}
+
 /* Reads the links of DIR/fd, where dirfd is /proc/PID. 0, -ESRCH, or -errno; a process whose fds
  * may not be read is an incomplete one, not an error. */
 int descriptors_read(int dirfd, struct descriptors *ret);

@@ -209,7 +209,7 @@ static int read_facts(struct sys *sys, const struct process *p, struct vm *vm)
 	vm->has_kvm = d.has_kvm;
 	vm->has_uffd = d.has_uffd;
 	vm->has_vfio = d.has_vfio;
-	vm->has_sev = d.has_sev && !d.has_guest_memfd;
+	vm->has_sev = descriptors_are_of_pinned(&d);
 	read_exe(p, vm);
 	read_cgroup(p, vm);
 	read_ksm(p, vm);

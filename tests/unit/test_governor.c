@@ -140,6 +140,11 @@ static void test_populating_leaves_the_reserve_of_its_node(void **state)
 	spend(&b, 6 * MIB);
 	assert_int_equal(ask_to_populate(&b, 2, SECOND), 2 * MIB);
 	spend(&b, 2 * MIB);
+	/* It is under way, which is over soon. */
+	assert_int_equal(ask_to_populate(&b, 2, SECOND), 0);
+	assert_int_equal(b.reason, REASON_NONE);
+	assert_int_equal(b.retry_ns, 2 * SECOND);
+	b.host.nodes[1].free_block_bytes = 101 * MIB;
 	assert_int_equal(ask_to_populate(&b, 2, SECOND), 0);
 	assert_int_equal(b.reason, REASON_NODE_FULL);
 	assert_int_equal(b.retry_ns, 11 * SECOND);

@@ -53,9 +53,26 @@ static void by_the_policy_of_the_file_first(void **state)
 	b->s.vm.allowed_nodes = 6; /* when its VMM bound it */
 	assert_int_equal(lands(b), 2);
 	b->s.vm.allowed_nodes = 4;
-	assert_int_equal(lands(b), 3);
-	b->s.vm.bound_nodes = 1 << 9; /* not there */
+	assert_int_equal(lands(b), 7); /* it may be anywhere there */
+	b->s.vm.bound_nodes = 1 << 9;  /* not there */
 	assert_int_equal(lands(b), 4);
+}
+
+/* The command line is the VMM's own word. */
+static void nobody_is_asked_for_a_node_outside_the_cpuset(void **state)
+{
+	struct bench *b = *state;
+
+	for (node_set_t bound = 0; bound < 8; bound++) {
+		for (node_set_t allowed = 1; allowed < 8; allowed++) {
+			int node;
+
+			b->s.vm.bound_nodes = bound;
+			b->s.vm.allowed_nodes = allowed;
+			node = landing_node(lands(b), &b->s.host);
+			assert_true(node < 0 || node_set_has(allowed, node));
+		}
+	}
 }
 
 static void else_on_the_node_of_the_home_with_most_room(void **state)
@@ -70,11 +87,26 @@ static void else_on_the_node_of_the_home_with_most_room(void **state)
 	assert_int_equal(lands(b), 2);
 }
 
-static void else_anywhere(void **state)
+static void else_on_the_node_that_has_most_room(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(lands(b), 7);
+	assert_int_equal(lands(b), 2);
+	b->s.vm.allowed_nodes = 5;
+	assert_int_equal(lands(b), 4);
+	b->s.host.nodes[0].has_cpus = true; /* first of all */
+	assert_int_equal(lands(b), 1);
+	b->s.vm.allowed_nodes = 6;
+	assert_int_equal(lands(b), 2);
+}
+
+static void without_a_choice_nothing_is_said(void **state)
+{
+	struct bench *b = *state;
+
+	b->s.vm.bound_nodes = b->home.nodes = 1;
+	b->s.host.n_nodes = 1;
+	assert_int_equal(lands(b), 0);
 	b->s.host.n_nodes = 0;
 	assert_int_equal(lands(b), 0);
 }
@@ -110,7 +142,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(by_the_policy_of_the_file_first),
 		TEST(else_on_the_node_of_the_home_with_most_room),
-		TEST(else_anywhere),
+		TEST(nobody_is_asked_for_a_node_outside_the_cpuset),
+		TEST(else_on_the_node_that_has_most_room),
+		TEST(without_a_choice_nothing_is_said),
 		TEST(one_node_is_asked_for),
 		TEST(there_is_room_for_what_each_has),
 	};

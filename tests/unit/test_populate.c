@@ -273,6 +273,21 @@ static void what_the_vmm_does_not_reserve_is_not_filled(void **state)
 	expect_reason(b, REASON_NEVER_TOUCHED);
 }
 
+/* Of what room would not help. */
+static void a_full_node_is_no_reason_for_what_is_not_filled_anyway(void **state)
+{
+	struct bench *b = *state;
+	struct region *r = &b->s.regions[0];
+
+	look(b);
+	b->s.populate_held = REASON_NODE_FULL;
+	assert_int_equal(populate_reason(&b->s, r), REASON_NODE_FULL);
+	r->flags = VMA_FLAG_NR;
+	assert_int_equal(populate_reason(&b->s, r), REASON_NOT_RESERVED);
+	b->s.populate_held = REASON_MEMCG_LIMIT;
+	assert_int_equal(populate_reason(&b->s, r), REASON_MEMCG_LIMIT);
+}
+
 /* Reading them costs as much as reading smaps. */
 static void flags_are_read_as_long_as_it_may_be_filled(void **state)
 {
@@ -395,8 +410,10 @@ static void never_past_the_reserve_of_its_node(void **state)
 	plan_between_two_nodes(b, 1);
 	assert_int_equal(b->p.n_actions, 0);
 	assert_int_equal(b->p.deferred_populate_bytes, 8 * BLOCK);
-	plan_between_two_nodes(b, 0); /* where, nobody knows */
+	plan_between_two_nodes(b, 3); /* on which of them, nobody knows */
 	assert_int_equal(b->p.n_actions, 0);
+	plan_between_two_nodes(b, 0); /* then on that which has room */
+	assert_int_equal(b->p.actions[0].node, 1);
 	plan_between_two_nodes(b, 2);
 	assert_int_equal(b->p.n_actions, 1);
 	assert_int_equal(b->p.actions[0].node, 1);
@@ -437,6 +454,7 @@ int main(void)
 		TEST(why_not_is_said),
 		TEST(only_shared_shmem_that_is_writable),
 		TEST(what_the_vmm_does_not_reserve_is_not_filled),
+		TEST(a_full_node_is_no_reason_for_what_is_not_filled_anyway),
 		TEST(flags_are_read_as_long_as_it_may_be_filled),
 		TEST(a_migration_is_not_filled),
 		TEST(a_barred_region_is_not_filled),
