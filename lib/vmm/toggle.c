@@ -14,11 +14,11 @@
  * slot by slot, the lock is between that and this. Nor is anything done where the table may not be
  * KVM's, or with a dirty ring, which every vCPU's writes would fill.
  *
- * A slot that is deleted and made anew was measured as well (docs/NUDGE.md). The calls took 1.7 to
- * 4.3 ms instead of 0.5 to 1.6, and the slowest step of a guest of the same size was, by the
- * median, 1.8 to 10.6 times that of one that is left alone, 11.8 ms at worst, instead of 1.1 to 1.9
- * times and 1.7 ms. It was not chosen, since the guest finds nothing there in between, and to stop
- * its vCPUs meanwhile, as was done there, is for the VMM and not for a library in it.
+ * A slot that is deleted and made anew was measured as well (docs/NUDGE.md; here of 6.12 and 7).
+ * The calls took 1.6 to 3.3 times as long as a nudge's, and the slowest step of a guest of the same
+ * size was, by the median, 1.5 to 12.4 times that of one that is left alone, instead of 1.2 to 1.8
+ * times. It was not chosen, since the guest finds nothing there in between, and to stop its vCPUs
+ * meanwhile, as was done there, is for the VMM and not for a library in it.
  *
  * One slot at a time: the lock is dropped in between and given to who waits for it, so that the
  * VMM's own calls wait for one slot; what may be is then judged anew. Whatever ends the process
