@@ -4,34 +4,18 @@
 /* A VM on a host with nodes and vCPUs: for the tests of where it belongs, and of where its memory
  * is. */
 
-#include "snapshot_builder.h"
+#include "judged_bench.h"
 
 enum { N0 = 1 << 0, N1 = 1 << 1, N2 = 1 << 2 };
 
-struct bench {
-	struct snapshot s;
-	struct diagnosis d;
-};
-
-static inline int set_up(void **state)
+static inline int set_up_region(void **state)
 {
-	struct bench *b = calloc(1, sizeof(*b));
+	struct bench *b;
 
-	if (!b)
+	if (set_up(state) < 0)
 		return -1;
-	build_begin(&b->s);
+	b = *state;
 	build_region(&b->s, BASE, 4096 * BLOCK, BACKING_SHMEM);
-	*state = b;
-	return 0;
-}
-
-static inline int tear_down(void **state)
-{
-	struct bench *b = *state;
-
-	diagnosis_clear(&b->d);
-	snapshot_clear(&b->s);
-	free(b);
 	return 0;
 }
 

@@ -80,3 +80,15 @@ static inline bool observe(struct nudge_history *h, const struct snapshot *s)
 
 	return nudge_observe(h, s, &view);
 }
+
+/* The verdict on it is that it was in vain, and there is a sample more. */
+static inline struct nudge_history nudged_in_vain(struct snapshot *s)
+{
+	struct nudge_history h = nudged(s);
+
+	count(s, 64, NOW + 10 * SECOND);
+	assert_true(observe(&h, s));
+	assert_true(h.verdict.is_vain);
+	count(s, 64, NOW + 20 * SECOND);
+	return h;
+}

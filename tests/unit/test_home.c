@@ -311,7 +311,7 @@ static void test_best_node_has_most_free_blocks(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_region, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_where_a_vcpu_is_tied_to_counts_more_than_where_it_ran),
 		TEST(test_vcpus_are_compared_thread_by_thread),

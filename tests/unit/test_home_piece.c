@@ -282,7 +282,7 @@ static void test_pieces_say_of_every_block_the_same(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_region, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_node_is_not_divided),
 		TEST(test_a_wide_home_is_left_where_policy_says_so),

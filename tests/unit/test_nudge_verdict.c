@@ -98,13 +98,9 @@ static void a_tenth_is_not_in_vain(void **state)
 static void what_was_in_vain_is_not_repeated(void **state)
 {
 	struct snapshot s = begin();
-	struct nudge_history h = nudged(&s);
+	struct nudge_history h = nudged_in_vain(&s);
 
 	(void)state;
-	count(&s, 64, NOW + 10 * SECOND);
-	assert_true(observe(&h, &s));
-	assert_true(h.verdict.is_vain);
-	count(&s, 64, NOW + 20 * SECOND);
 	check_held(&h, &s, NOW + 9 * MINUTE, REASON_NUDGED_LATELY);
 	check_held(&h, &s, NOW + 1000 * MINUTE, REASON_NUDGED_IN_VAIN);
 	h.is_wished = true;

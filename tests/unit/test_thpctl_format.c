@@ -11,6 +11,7 @@
 
 #include "document.h"
 #include "field.h"
+#include "capture.h"
 #include "format.h"
 
 static void sizes_have_one_decimal(void **state)
@@ -121,18 +122,6 @@ static void text_is_cut_between_characters(void **state)
 			    "\xe2\x82\xac");
 	assert_string_equal(format_printable("abcdef", buffer, sizeof(buffer)), "abc");
 }
-
-/* What a printing function writes, malloc'ed. */
-#define CAPTURE(call)                                     \
-	({                                                \
-		char *text_ = NULL;                       \
-		size_t size_;                             \
-		FILE *f = open_memstream(&text_, &size_); \
-		assert_non_null(f);                       \
-		call;                                     \
-		(void)fclose(f);                          \
-		text_;                                    \
-	})
 
 static void paragraphs_are_wrapped(void **state)
 {

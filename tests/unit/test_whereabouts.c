@@ -366,7 +366,7 @@ static void test_laws_hold_on_random_snapshots(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_region, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_bytes_are_told_by_node),
 		TEST(test_without_a_home_nothing_is_remote),

@@ -17,6 +17,7 @@
 #include "checks.h"
 #include "choice.h"
 #include "document.h"
+#include "capture.h"
 #include "field.h"
 #include "progress.h"
 #include "view_explain.h"
@@ -24,17 +25,6 @@
 #include "view_plan.h"
 #include "view_show.h"
 #include "view_status.h"
-
-#define CAPTURE(call)                                     \
-	({                                                \
-		char *text_ = NULL;                       \
-		size_t size_;                             \
-		FILE *f = open_memstream(&text_, &size_); \
-		assert_non_null(f);                       \
-		call;                                     \
-		(void)fclose(f);                          \
-		text_;                                    \
-	})
 
 static const struct args plain = {.has_legend = true};
 static const struct args bare = {.has_legend = false, .is_raw = true};
